@@ -1,1 +1,15 @@
-//! core
+//! The values and file formats of BitTorrent and Anatomic: ids, piece arithmetic, bencode, metainfo, magnets, paths.
+//!
+//! Knows no message, no socket, no clock, no disk; every other crate stands on this one.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod bitfield;
+pub mod geometry;
+pub mod ids;
+pub mod time;
+
+pub use bitfield::Bitfield;
+pub use geometry::{BLOCK_LEN, Block, BlockIndex, FileIndex, Geometry, PieceIndex};
+pub use ids::{InfoHash, PeerId, Sha1Hash, Sha256Hash};
+pub use time::Time;
