@@ -1,0 +1,6 @@
+//! The native side of Anatomic: drivers that own sockets, files, time and randomness, and the commands people type.
+//!
+//! Knows nothing of the BitTorrent rules themselves; those live in the sans-IO crates under `shared`.
+#![deny(missing_docs)]
+
+pub mod cli;
