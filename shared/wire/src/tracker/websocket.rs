@@ -1,0 +1,293 @@
+//! The WebTorrent tracker protocol: JSON over WebSocket, by which browsers find each other and exchange offers.
+//!
+//! Formats for both ends. Every 20-byte value is a "binary string": byte n is the code point U+00nn. There is no
+//! specification; this follows `bittorrent-tracker` 11 and libtorrent 2.1, and what their clients really send:
+//! `left: null` before the metadata is known, JSON in binary frames, elements of `offers` that are no offers.
+
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use super::{Event, scrape::SwarmCounts};
+use anatomic_core::{InfoHash, PeerId};
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+/// Longest message that is read, in bytes.
+pub const MAX_MESSAGE_LEN: usize = 64 * 1024;
+/// Most offers of one announce that are read; libtorrent sends up to 10, WebTorrent 5.
+pub const MAX_OFFERS: usize = 10;
+/// Longest session description that is read or passed on, in bytes.
+pub const MAX_SDP_LEN: usize = 16 * 1024;
+/// Most candidates in a session description; more make a browser an attack tool (forged candidates are probed).
+pub const MAX_CANDIDATES: usize = 32;
+
+/// The 20 bytes by which an answer finds its offer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct OfferId(pub [u8; 20]);
+
+/// A session description waiting for an answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Offer {
+    /// Chosen by the offerer.
+    pub id: OfferId,
+    /// The session description (RFC 8866).
+    pub sdp: String,
+}
+
+/// An announce of a browser (or of another WebRTC peer).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WsAnnounce {
+    /// Which swarm.
+    pub info_hash: InfoHash,
+    /// Who announces.
+    pub peer_id: PeerId,
+    /// Bytes sent to other peers.
+    pub uploaded: u64,
+    /// Bytes received from other peers.
+    pub downloaded: u64,
+    /// Bytes still missing; `None` if unknown, as for a magnet without metadata.
+    pub left: Option<u64>,
+    /// Why now.
+    pub event: Option<Event>,
+    /// How many peers are wanted.
+    pub want: Option<u32>,
+    /// What the tracker gave in an earlier reply.
+    pub tracker_id: Option<String>,
+    /// One for each peer that is wanted.
+    pub offers: Vec<Offer>,
+}
+
+/// What a client sends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClientMessage {
+    /// Announce.
+    Announce(WsAnnounce),
+    /// Answer to an offer that the tracker passed on.
+    Answer {
+        /// Which swarm.
+        info_hash: InfoHash,
+        /// Who answers.
+        peer_id: PeerId,
+        /// Who offered.
+        to_peer_id: PeerId,
+        /// Which offer, and the answerer's session description.
+        answer: Offer,
+    },
+    /// Scrape.
+    Scrape(Vec<InfoHash>),
+}
+
+/// What a tracker sends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ServerMessage {
+    /// Reply to an announce.
+    Announced {
+        /// Which swarm: a socket may serve many.
+        info_hash: InfoHash,
+        /// Seeds, as the tracker counts them.
+        complete: u32,
+        /// Leeches, as the tracker counts them.
+        incomplete: u32,
+        /// Seconds until the next announce.
+        interval: u32,
+        /// To be repeated in later announces.
+        tracker_id: Option<String>,
+        /// Something for the person to know.
+        warning: Option<String>,
+    },
+    /// Another peer's offer.
+    Offer {
+        /// Which swarm.
+        info_hash: InfoHash,
+        /// Who offers.
+        peer_id: PeerId,
+        /// The offer.
+        offer: Offer,
+    },
+    /// Another peer's answer to our offer.
+    Answer {
+        /// Which swarm.
+        info_hash: InfoHash,
+        /// Who answers.
+        peer_id: PeerId,
+        /// The answer, with the id of our offer.
+        answer: Offer,
+    },
+    /// Reply to a scrape.
+    Scraped(Vec<(InfoHash, SwarmCounts)>),
+    /// The request could not be served.
+    Refused(Refusal),
+}
+
+/// Why a request could not be served. Always written with `action`, else WebTorrent gives the tracker up.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    /// What was asked.
+    pub action: Action,
+    /// For which swarm, if that much could be read.
+    pub info_hash: Option<InfoHash>,
+    /// For the client's person.
+    pub reason: String,
+}
+
+/// The `action` of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Announce, offers and answers.
+    Announce,
+    /// Scrape.
+    Scrape,
+}
+
+impl Action {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Announce => "announce",
+            Self::Scrape => "scrape",
+        }
+    }
+}
+
+impl ClientMessage {
+    /// Reads a message, text or binary.
+    ///
+    /// # Errors
+    /// The [`Refusal`] to send back: the socket stays open.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
+        parse::client_message(bytes)
+    }
+
+    /// The message as JSON.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        match self {
+            Self::Announce(announce) => {
+                let mut fields = Map::new();
+                fields.insert("action".into(), "announce".into());
+                fields.insert("info_hash".into(), binary(announce.info_hash.as_bytes()));
+                fields.insert("peer_id".into(), binary(announce.peer_id.as_bytes()));
+                fields.insert("uploaded".into(), announce.uploaded.into());
+                fields.insert("downloaded".into(), announce.downloaded.into());
+                // As WebTorrent does: null while unknown. Zero would count us among the seeds.
+                fields.insert("left".into(), announce.left.map_or(Value::Null, Value::from));
+                if let Some(event) = announce.event {
+                    fields.insert("event".into(), event.as_str().into());
+                }
+                if let Some(want) = announce.want {
+                    fields.insert("numwant".into(), want.into());
+                }
+                if let Some(id) = &announce.tracker_id {
+                    fields.insert("trackerid".into(), id.as_str().into());
+                }
+                if !announce.offers.is_empty() {
+                    let offers = announce.offers.iter().map(|offer| {
+                        json!({"offer_id": binary(&offer.id.0), "offer": {"type": "offer", "sdp": offer.sdp}})
+                    });
+                    fields.insert("offers".into(), offers.collect());
+                }
+                Value::Object(fields)
+            }
+            Self::Answer { info_hash, peer_id, to_peer_id, answer } => json!({
+                "action": "announce",
+                "info_hash": binary(info_hash.as_bytes()),
+                "peer_id": binary(peer_id.as_bytes()),
+                "to_peer_id": binary(to_peer_id.as_bytes()),
+                "offer_id": binary(&answer.id.0),
+                "answer": {"type": "answer", "sdp": answer.sdp},
+            }),
+            Self::Scrape(hashes) => json!({
+                "action": "scrape",
+                "info_hash": hashes.iter().map(|hash| binary(hash.as_bytes())).collect::<Value>(),
+            }),
+        }
+        .to_string()
+    }
+}
+
+impl ServerMessage {
+    /// Reads a message, text or binary. `None` if it is not understood: to be ignored, trackers have additions.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        parse::server_message(bytes)
+    }
+
+    /// The message as JSON.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        match self {
+            Self::Announced { info_hash, complete, incomplete, interval, tracker_id, warning } => {
+                let mut message = json!({
+                    "action": "announce",
+                    "info_hash": binary(info_hash.as_bytes()),
+                    "complete": complete,
+                    "incomplete": incomplete,
+                    "interval": interval,
+                });
+                if let Some(fields) = message.as_object_mut() {
+                    if let Some(id) = tracker_id {
+                        fields.insert("tracker id".into(), id.as_str().into());
+                    }
+                    if let Some(text) = warning {
+                        fields.insert("warning message".into(), text.as_str().into());
+                    }
+                }
+                message
+            }
+            Self::Offer { info_hash, peer_id, offer } => json!({
+                "action": "announce",
+                "info_hash": binary(info_hash.as_bytes()),
+                "peer_id": binary(peer_id.as_bytes()),
+                "offer_id": binary(&offer.id.0),
+                "offer": {"type": "offer", "sdp": offer.sdp},
+            }),
+            Self::Answer { info_hash, peer_id, answer } => json!({
+                "action": "announce",
+                "info_hash": binary(info_hash.as_bytes()),
+                "peer_id": binary(peer_id.as_bytes()),
+                "offer_id": binary(&answer.id.0),
+                "answer": {"type": "answer", "sdp": answer.sdp},
+            }),
+            Self::Scraped(files) => {
+                let files: Map<String, Value> = files
+                    .iter()
+                    .map(|(hash, counts)| {
+                        (to_binary_string(hash.as_bytes()), serde_json::to_value(counts).unwrap_or_default())
+                    })
+                    .collect();
+                json!({"action": "scrape", "files": files, "flags": {"min_request_interval": 600}})
+            }
+            Self::Refused(refusal) => {
+                let mut message =
+                    json!({"action": refusal.action.as_str(), "failure reason": refusal.reason.as_str()});
+                if let (Some(fields), Some(hash)) = (message.as_object_mut(), refusal.info_hash) {
+                    fields.insert("info_hash".into(), binary(hash.as_bytes()));
+                }
+                message
+            }
+        }
+        .to_string()
+    }
+}
+
+/// Bytes as a "binary string": byte n is the code point U+00nn.
+#[must_use]
+pub fn to_binary_string(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
+}
+
+/// Reads a "binary string" of exactly 20 code points below U+0100.
+#[must_use]
+pub fn from_binary_string(text: &str) -> Option<[u8; 20]> {
+    // 20 code points take at most 40 bytes of UTF-8.
+    if text.len() > 40 {
+        return None;
+    }
+    let bytes: Vec<u8> = text.chars().map(u8::try_from).collect::<Result<_, _>>().ok()?;
+    bytes.try_into().ok()
+}
+
+fn binary(bytes: &[u8; 20]) -> Value {
+    Value::String(to_binary_string(bytes))
+}
