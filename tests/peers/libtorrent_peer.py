@@ -1,0 +1,85 @@
+"""libtorrent as a peer, driven by its arguments; says what happens in JSON lines.
+
+python libtorrent_peer.py seed|leech TORRENT|MAGNET DIR webrtc|tcp [TRACKER...]
+"""
+
+import json
+import sys
+import time
+
+import libtorrent as lt
+
+role, what, folder, transport, *trackers = sys.argv[1:]
+webrtc = transport == "webrtc"
+
+
+def say(event, **more):
+    print(json.dumps({"event": event, **more}), flush=True)
+
+
+# Loopback only, no discovery, no STUN; peers on one address are expected.
+session = lt.session(
+    {
+        "listen_interfaces": "127.0.0.1:0",
+        "enable_dht": False,
+        "enable_lsd": False,
+        "enable_upnp": False,
+        "enable_natpmp": False,
+        "allow_multiple_connections_per_ip": True,
+        "ssrf_mitigation": False,
+        "validate_https_trackers": False,
+        "webtorrent_stun_server": "",
+        "enable_incoming_tcp": not webrtc,
+        "enable_outgoing_tcp": not webrtc,
+        "enable_incoming_utp": False,
+        "enable_outgoing_utp": False,
+        "announce_to_all_trackers": True,
+        "announce_to_all_tiers": True,
+        "connections_limit": 500,
+        "alert_mask": lt.alert.category_t.error_notification
+        | lt.alert.category_t.status_notification
+        | lt.alert.category_t.tracker_notification
+        | lt.alert.category_t.connect_notification
+        | lt.alert.category_t.peer_notification,
+    }
+)
+
+if what.startswith("magnet:"):
+    params = lt.parse_magnet_uri(what)
+else:
+    params = lt.add_torrent_params()
+    params.ti = lt.torrent_info(what)
+params.save_path = folder
+if trackers:
+    params.trackers = trackers
+    params.tracker_tiers = [0] * len(trackers)
+
+started = time.monotonic()
+handle = session.add_torrent(params)
+metadata = None
+done = False
+told = 0.0
+while True:
+    session.wait_for_alert(50)
+    for alert in session.pop_alerts():
+        text = str(alert)
+        if "state_changed" not in alert.what():
+            say("alert", what=alert.what(), text=text[:300])
+    status = handle.status()
+    now = time.monotonic() - started
+    if metadata is None and status.has_metadata:
+        metadata = now
+        say("metadata", seconds=now)
+    if not done and status.is_seeding:
+        done = True
+        say("seeding" if role == "seed" else "done", seconds=now, metadata=metadata)
+    if now - told > 2:
+        told = now
+        say(
+            "state",
+            state=str(status.state),
+            progress=status.progress,
+            peers=status.num_peers,
+            uploaded=status.total_payload_upload,
+            rate=status.download_payload_rate,
+        )

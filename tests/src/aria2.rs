@@ -1,0 +1,61 @@
+//! aria2, the simplest classic leech: one process a download.
+//!
+//! It dials loopback addresses, which Transmission does not.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use crate::process::Process;
+use crate::scene::Scene;
+use crate::{ports, programs};
+
+/// Starts to download `what` (a `.torrent` file or a magnet) into `dir` with `options` added.
+#[must_use]
+pub fn start(scene: &Scene, name: &str, what: &str, dir: &Path, options: &[&str]) -> Process {
+    let mut command = command(dir);
+    command.arg("--seed-time=0").args(options).arg(what);
+    Process::spawn(name, command, scene.log(name))
+}
+
+/// Downloads `what` into `dir`, to the end.
+///
+/// # Panics
+/// When aria2 fails or needs longer than `limit`.
+pub async fn download(scene: &Scene, name: &str, what: &str, dir: &Path, limit: Duration) {
+    let mut process = start(scene, name, what, dir, &[]);
+    let status = process.wait(limit).await;
+    assert!(status.success(), "{name}: {status}\n{}", process.log().tail());
+}
+
+/// Seeds a `.torrent` file whose content lies in `dir`.
+#[must_use]
+pub fn seed(scene: &Scene, name: &str, torrent: &Path, dir: &Path) -> Process {
+    let mut command = command(dir);
+    command.args(["--check-integrity=true", "--seed-ratio=0.0"]).arg(torrent);
+    Process::spawn(name, command, scene.log(name))
+}
+
+fn command(dir: &Path) -> Command {
+    let mut command = Command::new(programs::on_path(&["aria2c"]));
+    command
+        .args([
+            "--no-conf=true",
+            "--enable-dht=false",
+            "--enable-dht6=false",
+            "--bt-enable-lpd=false",
+            "--enable-peer-exchange=false",
+            "--disable-ipv6=true",
+            "--interface=127.0.0.1",
+            "--file-allocation=none",
+            "--allow-overwrite=true",
+            "--bt-tracker-interval=3",
+            "--summary-interval=5",
+            "--console-log-level=notice",
+            "--show-console-readout=false",
+        ])
+        .arg(format!("--listen-port={}", ports::free()))
+        .arg(format!("--dir={}", dir.display()));
+    command
+}

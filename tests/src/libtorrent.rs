@@ -1,0 +1,74 @@
+//! libtorrent 2.1, a peer that speaks TCP, uTP and WebRTC by itself.
+//!
+//! Runs in a Python environment of its own, since distributions carry 2.0 without WebRTC.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::process::Process;
+use crate::programs;
+use crate::scene::Scene;
+use crate::webtorrent::event;
+
+/// How libtorrent may meet peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Data channels only.
+    WebRtc,
+    /// TCP only.
+    Tcp,
+}
+
+/// Seeds `torrent`, whose content lies in `dir`; ready when this returns.
+pub async fn seed(
+    scene: &Scene,
+    name: &str,
+    torrent: &Path,
+    dir: &Path,
+    transport: Transport,
+    trackers: &[&str],
+) -> Process {
+    let mut process = start(scene, name, "seed", &torrent.display().to_string(), dir, transport, trackers);
+    process.line_where("that it seeds", Duration::from_secs(120), |line| event(line, "seeding")).await;
+    process
+}
+
+/// Starts to download `what` (a `.torrent` file or a magnet) into `dir`.
+#[must_use]
+pub fn leech(
+    scene: &Scene,
+    name: &str,
+    what: &str,
+    dir: &Path,
+    transport: Transport,
+    trackers: &[&str],
+) -> Process {
+    start(scene, name, "leech", what, dir, transport, trackers)
+}
+
+/// The JSON line in which the script says that it is done: `seconds` since its start, `metadata`.
+pub async fn wait_done(process: &mut Process, limit: Duration) -> Value {
+    process.line_where("that it is done", limit, |line| event(line, "done")).await
+}
+
+fn start(
+    scene: &Scene,
+    name: &str,
+    role: &str,
+    what: &str,
+    dir: &Path,
+    transport: Transport,
+    trackers: &[&str],
+) -> Process {
+    let transport = match transport {
+        Transport::WebRtc => "webrtc",
+        Transport::Tcp => "tcp",
+    };
+    let mut command = Command::new(programs::peer_file("venv/bin/python"));
+    command.arg(programs::script("libtorrent_peer.py")).args([role, what]).arg(dir).arg(transport);
+    command.args(trackers);
+    Process::spawn(name, command, scene.log(name))
+}

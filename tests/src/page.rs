@@ -1,0 +1,183 @@
+//! Our page, through the surface that scripts may rely on: test ids and data attributes.
+//!
+//! Knows nothing of the page's inside. A torrent's element carries `data-info-hash`, `data-state`,
+//! `data-progress`, `data-link`; its peers `data-transport`; its files a `data-testid="save"` each.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::chromium::{Browser, Tab};
+use crate::scene::Scene;
+
+/// JavaScript that lists the torrents of the page.
+pub const TORRENTS: &str = "[...document.querySelectorAll('[data-info-hash][data-state]')].map(e => ({
+    info_hash: e.dataset.infoHash, state: e.dataset.state, progress: +e.dataset.progress,
+    link: e.dataset.link || '', files: e.querySelectorAll('[data-testid=\"save\"]').length,
+    peers: [...e.querySelectorAll('[data-transport]')].map(p => p.dataset.transport),
+    text: e.innerText }))";
+
+/// A torrent as the page shows it.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// v1 info-hash in hexadecimal.
+    pub info_hash: String,
+    /// `metadata`, `checking`, `downloading`, `seeding`, `paused` or `error`.
+    pub state: String,
+    /// 0 to 1.
+    pub progress: f64,
+    /// The planted link; empty while there is none.
+    pub link: String,
+    /// How many files can be saved.
+    pub files: u64,
+    /// The transport of each peer shown: `webrtc` or `bridge`.
+    pub peers: Vec<String>,
+    /// What a person reads.
+    pub text: String,
+}
+
+/// A tab with our page in it.
+#[derive(Clone)]
+pub struct Page {
+    tab: Tab,
+}
+
+impl Page {
+    /// Opens `url`, the page's own address or a planted link, in a new tab of `browser`.
+    pub async fn open(scene: &Scene, browser: &Browser, url: &str) -> Self {
+        let tab = browser.open(scene, url).await;
+        let page = Self { tab };
+        page.ready().await;
+        page
+    }
+
+    /// The tab.
+    #[must_use]
+    pub fn tab(&self) -> &Tab {
+        &self.tab
+    }
+
+    /// Waits until the page can be used.
+    pub async fn ready(&self) {
+        self.tab.wait_element("[data-testid=\"add-input\"]", Duration::from_secs(60)).await;
+    }
+
+    /// Adds a link or magnet as a person does: types it and presses the button.
+    pub async fn add(&self, text: &str) {
+        self.tab.type_into("[data-testid=\"add-input\"]", text).await;
+        self.tab.click("[data-testid=\"add-button\"]").await;
+    }
+
+    /// Gives files to the page: a `.torrent` is added, anything else is planted and seeded.
+    pub async fn give(&self, files: &[&Path]) {
+        self.tab.give_files("[data-testid=\"file-input\"]", files).await;
+    }
+
+    /// The torrents now shown.
+    ///
+    /// # Panics
+    /// When the page does not answer.
+    pub async fn torrents(&self) -> Vec<Shown> {
+        shown(&self.tab.eval(TORRENTS).await)
+    }
+
+    /// The torrent `info_hash` as now shown.
+    pub async fn torrent(&self, info_hash: &str) -> Option<Shown> {
+        self.torrents().await.into_iter().find(|shown| shown.info_hash == info_hash)
+    }
+
+    /// Waits until a torrent is shown for which `wanted` holds.
+    ///
+    /// # Panics
+    /// When `limit` passes before; says what is shown instead.
+    pub async fn wait(&self, what: &str, limit: Duration, wanted: impl Fn(&Shown) -> bool) -> Shown {
+        let end = tokio::time::Instant::now() + limit;
+        loop {
+            let now = self.tab.try_eval(TORRENTS).await.map(|torrents| shown(&torrents));
+            if let Ok(torrents) = &now
+                && let Some(found) = torrents.iter().find(|torrent| wanted(torrent))
+            {
+                return found.clone();
+            }
+            if tokio::time::Instant::now() > end {
+                panic!("{}: waited {limit:?} for {what}; shown: {now:#?}", self.tab.name());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until `info_hash` is complete and seeding.
+    pub async fn wait_complete(&self, info_hash: &str, limit: Duration) -> Shown {
+        self.wait(&format!("{info_hash} to be complete"), limit, |torrent| {
+            assert!(
+                torrent.info_hash != info_hash || torrent.state != "error",
+                "the page says of {info_hash}: {}",
+                torrent.text
+            );
+            torrent.info_hash == info_hash && torrent.state == "seeding" && torrent.progress >= 1.0
+        })
+        .await
+    }
+
+    /// Waits until `info_hash` has progressed at least to `progress` (0 to 1).
+    pub async fn wait_progress(&self, info_hash: &str, progress: f64, limit: Duration) -> Shown {
+        self.wait(&format!("{info_hash} to reach {progress}"), limit, |torrent| {
+            torrent.info_hash == info_hash && torrent.progress >= progress
+        })
+        .await
+    }
+
+    /// Waits until the torrent made from files given to the page is seeded and has its link.
+    pub async fn wait_planted(&self, limit: Duration) -> Shown {
+        self.wait("a planted link", limit, |torrent| {
+            assert!(torrent.state != "error", "the page says: {}", torrent.text);
+            torrent.state == "seeding" && !torrent.link.is_empty()
+        })
+        .await
+    }
+
+    /// Saves file number `index` of `info_hash` (as shown, from 0) by pressing its button.
+    /// Returns the proposed name and where the browser put it.
+    pub async fn save(&self, info_hash: &str, index: usize, limit: Duration) -> (String, PathBuf) {
+        let script = format!(
+            "document.querySelector('[data-info-hash=\"{info_hash}\"][data-state]')\
+             .querySelectorAll('[data-testid=\"save\"]')[{index}]"
+        );
+        self.tab.wait_for("a save button", &format!("!!({script})"), limit).await;
+        let click = async {
+            self.tab.eval(&format!("{script}.click()")).await;
+        };
+        self.tab.saved_by(click, limit).await
+    }
+
+    /// Adds by script what a person would paste, without the keyboard: for benchmarks.
+    pub async fn eval_json(&self, script: &str) -> Value {
+        self.tab.eval(script).await
+    }
+
+    /// A selector of an element inside the torrent's element.
+    #[must_use]
+    pub fn within(info_hash: &str, selector: &str) -> String {
+        let hash = json!(info_hash);
+        format!("[data-info-hash={hash}][data-state] {selector}")
+    }
+}
+
+fn shown(torrents: &Value) -> Vec<Shown> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    torrents
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|torrent| Shown {
+            info_hash: text(&torrent["info_hash"]),
+            state: text(&torrent["state"]),
+            progress: torrent["progress"].as_f64().unwrap_or(0.0),
+            link: text(&torrent["link"]),
+            files: torrent["files"].as_u64().unwrap_or(0),
+            peers: torrent["peers"].as_array().into_iter().flatten().map(text).collect(),
+            text: text(&torrent["text"]),
+        })
+        .collect()
+}
