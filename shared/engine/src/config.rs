@@ -132,8 +132,10 @@ pub struct Config {
     /// Extra download connections allowed to the same node, so that one slow data channel does not limit a tab.
     pub stripes: usize,
 
-    /// Bytes of pieces that a bridge keeps in memory, a torrent.
+    /// Bytes of blocks that all bridges of the engine keep in memory together.
     pub bridge_cache: u64,
+    /// Peers of a bridged torrent that are served at a time.
+    pub bridge_slots: usize,
 }
 
 impl Default for Config {
@@ -181,6 +183,7 @@ impl Default for Config {
             max_metadata: 30 * 1024 * 1024,
             stripes: 4,
             bridge_cache: 256 * 1024 * 1024,
+            bridge_slots: 200,
         }
     }
 }

@@ -11,9 +11,6 @@ mod member;
 mod switch;
 mod trial;
 
-#[cfg(test)]
-mod tests;
-
 pub use action::SwitchCounters;
 pub(crate) use action::{Action, Side};
 pub(crate) use trial::Verdict;
@@ -134,7 +131,8 @@ impl Bridge {
     /// The peer's connection is gone.
     pub(crate) fn closed(&mut self, now: Time, peers: &mut impl Peers, cache: &mut Cache, key: PeerKey) {
         let Some(member) = self.members.remove(&key) else { return };
-        let pieces: Vec<PieceIndex> = self.switch.pieces_of(key).into_iter().flat_map(Bitfield::iter).collect();
+        let pieces: Vec<PieceIndex> =
+            self.switch.pieces_of(key).into_iter().flat_map(Bitfield::iter).collect();
         for piece in pieces {
             self.availability.remove(now, member.side, piece);
         }
@@ -295,7 +293,8 @@ impl Bridge {
     fn recount(&mut self, now: Time, peers: &mut impl Peers, key: PeerKey) {
         let Some(side) = self.members.get(&key).map(|member| member.side) else { return };
         let Some(pieces) = peers.peer(key).and_then(|peer| peer.pieces().cloned()) else { return };
-        let before: Vec<PieceIndex> = self.switch.pieces_of(key).into_iter().flat_map(Bitfield::iter).collect();
+        let before: Vec<PieceIndex> =
+            self.switch.pieces_of(key).into_iter().flat_map(Bitfield::iter).collect();
         for piece in before.into_iter().filter(|piece| !pieces.has(*piece)) {
             self.lost(now, side, key, piece);
         }
@@ -402,7 +401,13 @@ impl Bridge {
         }
     }
 
-    fn carry_out_one(&mut self, now: Time, peers: &mut impl Peers, cache: &mut Cache, action: Action<PeerKey>) {
+    fn carry_out_one(
+        &mut self,
+        now: Time,
+        peers: &mut impl Peers,
+        cache: &mut Cache,
+        action: Action<PeerKey>,
+    ) {
         match action {
             Action::Fetch { from, block } => {
                 if let Some(peer) = peers.peer(from) {
