@@ -11,6 +11,9 @@ mod member;
 mod switch;
 mod trial;
 
+#[cfg(test)]
+mod tests;
+
 pub use action::SwitchCounters;
 pub(crate) use action::{Action, Side};
 pub(crate) use trial::Verdict;
