@@ -3,6 +3,7 @@
 //! Defaults follow libtorrent's, which twenty years of swarms have shaped; where ours differ the reason stands
 //! beside them. Nothing here is read from a file: that is the driver's part.
 
+use anatomic_core::address::Policy;
 use std::time::Duration;
 
 /// What kind of member we are, told to others in the extended handshake (`an_node`).
@@ -110,6 +111,8 @@ pub struct Config {
     /// Peers unchoked at a time, optimistic ones (one in five) included.
     pub unchoke_slots: usize,
 
+    /// Which addresses may be dialled; those that the user named always are.
+    pub addresses: Policy,
     /// Known, unconnected addresses a torrent keeps.
     pub max_candidates: usize,
     /// Failures after which a candidate is forgotten.
@@ -173,6 +176,7 @@ impl Default for Config {
             unchoke_interval: Duration::from_secs(15),
             optimistic_interval: Duration::from_secs(30),
             unchoke_slots: 8,
+            addresses: Policy::Public,
             max_candidates: 3_000,
             candidate_failures: 3,
             candidate_backoff: Duration::from_secs(60),

@@ -106,16 +106,23 @@ impl<K: Key, V> Slab<K, V> {
     }
 
     pub(crate) fn insert(&mut self, value: V) -> K {
-        self.count += 1;
-        if let Some(index) = self.free.pop()
-            && let Some(entry) = self.entries.get_mut(index as usize)
-        {
+        self.insert_with(|_| value)
+    }
+
+    /// As [`insert`](Self::insert), where the value knows its key.
+    pub(crate) fn insert_with(&mut self, make: impl FnOnce(K) -> V) -> K {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(Entry { generation: 1, value: None });
+            u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
+        });
+        let generation = self.entries.get(index as usize).map_or(1, |entry| entry.generation);
+        let key = K::from_parts(index, generation);
+        let value = make(key);
+        if let Some(entry) = self.entries.get_mut(index as usize) {
             entry.value = Some(value);
-            return K::from_parts(index, entry.generation);
+            self.count += 1;
         }
-        let index = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        self.entries.push(Entry { generation: 1, value: Some(value) });
-        K::from_parts(index, 1)
+        key
     }
 
     pub(crate) fn remove(&mut self, key: K) -> Option<V> {
