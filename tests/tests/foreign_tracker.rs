@@ -18,6 +18,7 @@ async fn a_dropped_torrent_of_a_foreign_http_tracker_downloads_through_the_node(
         let browser = Browser::launch(s, "browser").await;
         let page = Page::open(s, &browser, &node.url()).await;
         page.give(&[&torrent.path]).await;
+        page.plant_if_asked(&torrent.info_hash, SHORT).await;
         page.wait_complete(&torrent.info_hash, TRANSFER).await;
         let (_, saved) = page.save(&torrent.info_hash, 0, SHORT).await;
         assert_eq!(content::sha256(&saved), digest);
