@@ -1,0 +1,143 @@
+//! The node's tracker: one store of swarms behind an HTTP and a WebSocket door.
+//!
+//! Knows who is in which swarm and passes offers and answers on; never a block of data. Which torrents it serves is
+//! decided by [`Admission`], and the node's own part in a swarm by [`NodePeer`].
+
+pub mod address;
+pub mod http;
+pub mod node_peer;
+pub mod roster;
+pub mod socket;
+pub mod swarms;
+
+pub use address::{Addresses, Proxies};
+pub use node_peer::{Admission, NodePeer};
+pub use swarms::{SwarmChange, Swarms};
+
+use anatomic_core::InfoHash;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// What the tracker's doors keep to.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Seconds between announces of classic clients.
+    pub classic_interval: u32,
+    /// The same while a swarm has fewer than ten peers, so that first comers find each other soon.
+    pub small_interval: u32,
+    /// Seconds between announces of browsers.
+    pub browser_interval: u32,
+    /// Most addresses in a reply.
+    pub reply_peers: usize,
+    /// Messages that wait for one socket; more are dropped, since an offer that is late is worthless.
+    pub queue: usize,
+    /// A socket is pinged when it was silent for this long, and closed after three times as long.
+    pub ping_interval: Duration,
+    /// A socket that takes a message no faster than this is closed.
+    pub send_timeout: Duration,
+    /// Sockets of one address. Loopback is exempt.
+    pub sockets_per_ip: usize,
+    /// Swarms that one socket may be in.
+    pub swarms_per_socket: usize,
+    /// Messages a second that one socket may send for long; beyond it the socket is read more slowly.
+    pub messages_per_second: u32,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub proxies: Proxies,
+    /// The node's TCP address as classic clients should dial it, where it is not the one they announced to.
+    pub announced_tcp: Option<SocketAddr>,
+    /// How long the node may take to answer a tab's first offer.
+    pub answer_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            classic_interval: 1_800,
+            small_interval: 120,
+            browser_interval: 120,
+            reply_peers: 50,
+            queue: 16,
+            ping_interval: Duration::from_secs(30),
+            send_timeout: Duration::from_secs(10),
+            sockets_per_ip: 200,
+            swarms_per_socket: 1_000,
+            messages_per_second: 100,
+            proxies: Proxies::default(),
+            announced_tcp: None,
+            answer_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The tracker: its rules, its swarms, and whom it asks.
+pub struct Tracker {
+    /// The rules.
+    pub config: Config,
+    /// Who is in which swarm.
+    pub swarms: Arc<Swarms>,
+    /// Which torrents are served.
+    pub admission: Arc<dyn Admission>,
+    node: OnceLock<Arc<dyn NodePeer>>,
+    listen_tcp: OnceLock<SocketAddr>,
+    sockets: socket::Census,
+}
+
+impl Tracker {
+    /// A tracker without a peer of its own; see [`Tracker::set_node`].
+    #[must_use]
+    pub fn new(config: Config, swarms: Arc<Swarms>, admission: Arc<dyn Admission>) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            swarms,
+            admission,
+            node: OnceLock::new(),
+            listen_tcp: OnceLock::new(),
+            sockets: socket::Census::default(),
+        })
+    }
+
+    /// Gives the tracker the node's own peer, which answers first offers and listens for classic clients at `tcp`.
+    /// Only the first call counts.
+    pub fn set_node(&self, node: Arc<dyn NodePeer>, tcp: Option<SocketAddr>) {
+        let _ = self.node.set(node);
+        if let Some(tcp) = tcp {
+            let _ = self.listen_tcp.set(tcp);
+        }
+    }
+
+    /// The node's own peer, if it takes part in that swarm.
+    #[must_use]
+    pub fn node_in(&self, info_hash: &InfoHash) -> Option<&Arc<dyn NodePeer>> {
+        self.node.get().filter(|node| node.serves(info_hash))
+    }
+
+    /// How many WebSockets are open.
+    #[must_use]
+    pub fn open_sockets(&self) -> usize {
+        self.sockets.total()
+    }
+
+    /// Where a client that reached us at `local` should dial the node's own peer.
+    fn node_address(&self, info_hash: &InfoHash, local: SocketAddr, client: IpAddr) -> Option<SocketAddr> {
+        self.node_in(info_hash)?;
+        if let Some(address) = self.config.announced_tcp {
+            return Some(address);
+        }
+        let listen = self.listen_tcp.get()?;
+        let ip = if listen.ip().is_unspecified() { local.ip().to_canonical() } else { listen.ip() };
+        // Behind a proxy or NAT our own address says nothing to a client out there.
+        let reachable = !anatomic_core::address::is_public(client) || anatomic_core::address::is_public(ip);
+        reachable.then_some(SocketAddr::new(ip, listen.port()))
+    }
+
+    /// Runs until the end of the process: forgets peers that are heard of no more.
+    pub async fn expire_forever(self: Arc<Self>) {
+        let mut timer = tokio::time::interval(Duration::from_secs(15));
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            timer.tick().await;
+            self.swarms.expire(std::time::Instant::now());
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What the tracker asks of the rest of the node: which torrents it serves, and the node's own part in their swarms.
+//!
+//! Only the questions; planting answers the first, the bridge the second.
+
+use anatomic_core::{InfoHash, PeerId};
+use std::future::Future;
+use std::pin::Pin;
+
+/// A future of an answer to an offer; `None`: the node does not want the connection.
+pub type AnswerFuture = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
+
+/// Decides which torrents the tracker serves.
+pub trait Admission: Send + Sync + 'static {
+    /// Whether announces for this torrent are accepted.
+    fn admits(&self, info_hash: &InfoHash) -> bool;
+}
+
+/// The node's own peer: an ordinary member of the swarms it bridges or seeds.
+pub trait NodePeer: Send + Sync + 'static {
+    /// Whether the node takes part in this swarm now (or would as soon as somebody asks).
+    fn serves(&self, info_hash: &InfoHash) -> bool;
+
+    /// The peer id under which browsers know the node.
+    fn peer_id(&self) -> PeerId;
+
+    /// Whether an offer of this browser would be answered: not if it is connected already or the node is full.
+    fn wants_offer(&self, info_hash: &InfoHash, from: &PeerId) -> bool;
+
+    /// Answers a browser's offer at once; the connection that follows is the node's business.
+    fn offer(&self, info_hash: InfoHash, from: PeerId, sdp: String) -> AnswerFuture;
+}

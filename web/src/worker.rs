@@ -1,4 +1,0 @@
-//! The worker.
-
-/// Starts.
-pub fn run() {}
