@@ -1,0 +1,517 @@
+//! The planter: asks supernodes for nodes, plants on each, replaces those that fail, hands the receipts to supernodes.
+//!
+//! Sends nothing itself: call a `handle_*`, then [`Planter::poll_output`] until `None`, carry the requests out (in
+//! any order, with a time limit of the caller's) and bring every answer back. Whether it is right to plant a torrent
+//! is a person's decision.
+
+#[cfg(test)]
+mod tests;
+
+use crate::api::{Handover, Indexed, NodeEntry, Offer, PlantRequest, Planted, Planting, TorrentFile};
+use crate::{Claim, Identity, Key, Listing, Receipt, Signed, UnixTime, link};
+use anatomic_core::{Magnet, Metainfo};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+/// Most nodes that one torrent is planted on.
+pub const MAX_NODES: usize = 8;
+/// On how many nodes a torrent is planted unless somebody says otherwise.
+pub const DEFAULT_NODES: usize = 3;
+/// How many supernodes get the receipts, where that many are known.
+const HANDOVERS: usize = 2;
+/// Most supernodes that are asked before the planter gives up.
+const MAX_SUPERNODES: usize = 16;
+
+/// What is planted.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// A torrent whose metadata is known.
+    Torrent(Box<Metainfo>),
+    /// A magnet; the nodes fetch the metadata.
+    Magnet(Box<Magnet>),
+}
+
+impl Subject {
+    fn magnet(&self) -> Magnet {
+        match self {
+            Self::Torrent(metainfo) => Magnet::of(metainfo),
+            Self::Magnet(magnet) => (**magnet).clone(),
+        }
+    }
+}
+
+/// What a person chose.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// What is planted.
+    pub subject: Subject,
+    /// On how many nodes, 1 to [`MAX_NODES`].
+    pub nodes: usize,
+    /// Supernodes to ask, by scheme and host, in order.
+    pub supernodes: Vec<String>,
+    /// Whether search may find it.
+    pub listing: Listing,
+}
+
+/// What the caller is to do, or to show.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// `GET` the list of nodes of this supernode, asking for `count`; answer by [`Planter::handle_offer`].
+    AskNodes {
+        /// Scheme and host.
+        supernode: String,
+        /// How many nodes are wanted, spares included.
+        count: usize,
+    },
+    /// `POST` to this node; answer by [`Planter::handle_planted`].
+    Plant {
+        /// The node.
+        node: Box<NodeEntry>,
+        /// What to send.
+        request: Box<PlantRequest>,
+    },
+    /// `POST` the receipts to this supernode; answer by [`Planter::handle_indexed`].
+    HandOver {
+        /// Scheme and host.
+        supernode: String,
+        /// What to send.
+        handover: Box<Handover>,
+    },
+    /// Something worth a line of progress.
+    Progress(Progress),
+    /// The torrent is planted; nothing more will come.
+    Done(Box<Outcome>),
+    /// No node took the torrent, nothing was changed; nothing more will come.
+    Failed(Failure),
+}
+
+/// A step, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A supernode named so many nodes that take torrents.
+    Offered {
+        /// The supernode.
+        supernode: String,
+        /// How many.
+        nodes: usize,
+    },
+    /// A supernode gave no answer that helps.
+    SupernodeFailed {
+        /// The supernode.
+        supernode: String,
+        /// Why.
+        reason: String,
+    },
+    /// A node took the torrent.
+    Accepted {
+        /// The node.
+        node: String,
+        /// How many have, of how many wanted.
+        of: (usize, usize),
+    },
+    /// A node did not; another takes its place if there is one.
+    Refused {
+        /// The node.
+        node: String,
+        /// Why.
+        reason: String,
+    },
+    /// A supernode indexed the receipts.
+    Indexed {
+        /// The supernode.
+        supernode: String,
+    },
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offered { supernode, nodes } => write!(f, "{supernode} offers {nodes} node(s)"),
+            Self::SupernodeFailed { supernode, reason } => write!(f, "{supernode} did not help: {reason}"),
+            Self::Accepted { node, of: (done, wanted) } => {
+                write!(f, "planted on {node} ({done} of {wanted})")
+            }
+            Self::Refused { node, reason } => write!(f, "{node} refused: {reason}"),
+            Self::Indexed { supernode } => write!(f, "indexed by {supernode}"),
+        }
+    }
+}
+
+/// What planting gave.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The nodes that took the torrent, in the order of their receipts.
+    pub nodes: Vec<NodeEntry>,
+    /// Their receipts.
+    pub receipts: Vec<Signed<Receipt>>,
+    /// The supernodes that indexed them; may be empty if all failed: the link works without, search and redirect do not.
+    pub supernodes: Vec<String>,
+    /// The planted magnet.
+    pub magnet: Magnet,
+    /// The planted torrent, if the metadata is known.
+    pub torrent: Option<Metainfo>,
+}
+
+/// Why nothing was planted: what each supernode and node said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Address and reason, in the order in which they came.
+    pub reasons: Vec<(String, String)>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no node took the torrent")?;
+        for (at, (who, reason)) in self.reasons.iter().enumerate() {
+            write!(f, "{} {who}: {reason}", if at == 0 { ":" } else { ";" })?;
+        }
+        if self.reasons.is_empty() {
+            f.write_str(": no supernode is known; name one with --supernode")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// How far a node is.
+#[derive(Clone, Debug)]
+enum State {
+    Spare,
+    /// Asked, with these sisters.
+    Asked(Vec<Key>),
+    Accepted {
+        receipt: Box<Signed<Receipt>>,
+        /// The sisters that the node was told of.
+        told: Vec<Key>,
+    },
+    Failed,
+}
+
+struct Candidate {
+    node: NodeEntry,
+    state: State,
+}
+
+/// What the planter waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Offers,
+    Nodes,
+    Supernodes,
+    Over,
+}
+
+/// The state machine of one planting.
+pub struct Planter {
+    wish: Wish,
+    identity: Identity,
+    now: UnixTime,
+    phase: Phase,
+    /// Supernodes by address: those not asked yet, and those that answered.
+    to_ask: VecDeque<String>,
+    known: Vec<String>,
+    answered: Vec<String>,
+    candidates: BTreeMap<usize, Candidate>,
+    /// Supernodes that may still get the receipts, that are getting them, that have them.
+    to_tell: VecDeque<String>,
+    telling: usize,
+    told: Vec<String>,
+    reasons: Vec<(String, String)>,
+    outputs: VecDeque<Output>,
+}
+
+impl Planter {
+    /// Starts planting: the first outputs are there at once. `now` goes into the claims.
+    #[must_use]
+    pub fn new(wish: Wish, identity: Identity, now: UnixTime) -> Self {
+        let wish = Wish { nodes: wish.nodes.clamp(1, MAX_NODES), ..wish };
+        let mut planter = Self {
+            identity,
+            now,
+            phase: Phase::Offers,
+            to_ask: VecDeque::new(),
+            known: Vec::new(),
+            answered: Vec::new(),
+            candidates: BTreeMap::new(),
+            to_tell: VecDeque::new(),
+            telling: 0,
+            told: Vec::new(),
+            reasons: Vec::new(),
+            outputs: VecDeque::new(),
+            wish,
+        };
+        for supernode in planter.wish.supernodes.clone() {
+            planter.learn_supernode(&supernode);
+        }
+        planter.ask_next();
+        planter
+    }
+
+    /// The next thing to do, until there is nothing before an answer comes.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// The answer to [`Output::AskNodes`].
+    pub fn handle_offer(&mut self, supernode: &str, offer: Result<Offer, String>) {
+        if self.phase != Phase::Offers {
+            return;
+        }
+        match offer {
+            Ok(offer) => {
+                self.answered.push(supernode.to_owned());
+                offer.supernodes.iter().for_each(|other| self.learn_supernode(&other.url));
+                let open: Vec<_> =
+                    offer.nodes.into_iter().filter(|node| node.planting != Planting::Off).collect();
+                let count = open.len();
+                open.into_iter().for_each(|node| self.learn_node(node));
+                self.progress(Progress::Offered { supernode: supernode.to_owned(), nodes: count });
+                if count == 0 {
+                    let reason = "knows no node that takes torrents".to_owned();
+                    self.reasons.push((supernode.to_owned(), reason));
+                }
+            }
+            Err(reason) => self.supernode_failed(supernode, reason),
+        }
+        if self.candidates.len() >= self.wish.nodes || self.to_ask.is_empty() {
+            self.phase = Phase::Nodes;
+            self.plant_next();
+        } else {
+            self.ask_next();
+        }
+    }
+
+    /// The answer to [`Output::Plant`].
+    pub fn handle_planted(&mut self, node: Key, answer: Result<Planted, String>) {
+        let found = self.candidates.iter_mut().find(|(_, candidate)| candidate.node.key == node);
+        let Some((_, candidate)) = found.filter(|_| self.phase == Phase::Nodes) else { return };
+        let State::Asked(told) = candidate.state.clone() else { return };
+        let url = candidate.node.url.clone();
+        match answer.and_then(|planted| self.checked(node, planted)) {
+            Ok(receipt) => {
+                self.set(node, State::Accepted { receipt: Box::new(receipt), told });
+                let of = (self.accepted().len(), self.wish.nodes);
+                self.progress(Progress::Accepted { node: url, of });
+            }
+            Err(reason) => {
+                self.set(node, State::Failed);
+                self.reasons.push((url.clone(), reason.clone()));
+                self.progress(Progress::Refused { node: url, reason });
+            }
+        }
+        self.plant_next();
+    }
+
+    /// The answer to [`Output::HandOver`].
+    pub fn handle_indexed(&mut self, supernode: &str, answer: Result<Indexed, String>) {
+        if self.phase != Phase::Supernodes {
+            return;
+        }
+        self.telling = self.telling.saturating_sub(1);
+        match answer {
+            Ok(indexed) if indexed.accepted > 0 => {
+                self.told.push(supernode.to_owned());
+                self.progress(Progress::Indexed { supernode: supernode.to_owned() });
+            }
+            Ok(indexed) => {
+                let reason = indexed.refused.into_iter().next().map(|refused| refused.reason);
+                self.supernode_failed(supernode, reason.unwrap_or_else(|| "took no receipt".to_owned()));
+            }
+            Err(reason) => self.supernode_failed(supernode, reason),
+        }
+        self.hand_over_next();
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        self.outputs.push_back(Output::Progress(progress));
+    }
+
+    fn supernode_failed(&mut self, supernode: &str, reason: String) {
+        self.reasons.push((supernode.to_owned(), reason.clone()));
+        self.progress(Progress::SupernodeFailed { supernode: supernode.to_owned(), reason });
+    }
+
+    fn learn_supernode(&mut self, url: &str) {
+        let url = url.trim_end_matches('/').to_owned();
+        if self.known.len() < MAX_SUPERNODES && !self.known.contains(&url) {
+            self.known.push(url.clone());
+            self.to_ask.push_back(url);
+        }
+    }
+
+    fn learn_node(&mut self, node: NodeEntry) {
+        let is_new = self.candidates.values().all(|known| known.node.key != node.key);
+        // Twice as many as wanted are spares enough.
+        if is_new && self.candidates.len() < 2 * MAX_NODES {
+            self.candidates.insert(self.candidates.len(), Candidate { node, state: State::Spare });
+        }
+    }
+
+    fn ask_next(&mut self) {
+        match self.to_ask.pop_front() {
+            Some(supernode) => {
+                let count = (self.wish.nodes * 2).min(MAX_NODES * 2);
+                self.outputs.push_back(Output::AskNodes { supernode, count });
+            }
+            None => {
+                self.phase = Phase::Nodes;
+                self.plant_next();
+            }
+        }
+    }
+
+    /// A receipt must be of this torrent, this node, this planter, and run now.
+    fn checked(&self, node: Key, planted: Planted) -> Result<Signed<Receipt>, String> {
+        let receipt = planted.receipt;
+        let magnet = self.wish.subject.magnet();
+        if receipt.node != node
+            || receipt.planter != self.identity.key()
+            || receipt.info_hash != magnet.info_hash
+        {
+            return Err("its receipt is about something else".to_owned());
+        }
+        receipt.check_time(self.now).map_err(|error| format!("its receipt does not hold: {error}"))?;
+        Ok(receipt)
+    }
+
+    fn set(&mut self, node: Key, state: State) {
+        if let Some(candidate) = self.candidates.values_mut().find(|candidate| candidate.node.key == node) {
+            candidate.state = state;
+        }
+    }
+
+    fn accepted(&self) -> Vec<(NodeEntry, Signed<Receipt>)> {
+        let accepted = self.candidates.values().filter_map(|candidate| match &candidate.state {
+            State::Accepted { receipt, .. } => Some((candidate.node.clone(), (**receipt).clone())),
+            _ => None,
+        });
+        accepted.collect()
+    }
+
+    /// Keeps as many nodes asked or accepted as are wanted; goes on when no answer is open.
+    fn plant_next(&mut self) {
+        let is_chosen = |state: &State| matches!(state, State::Asked(_) | State::Accepted { .. });
+        let chosen = self.candidates.values().filter(|candidate| is_chosen(&candidate.state)).count();
+        let missing = self.wish.nodes.saturating_sub(chosen);
+        let spares = self.candidates.values().filter(|candidate| matches!(candidate.state, State::Spare));
+        let next: Vec<Key> = spares.take(missing).map(|candidate| candidate.node.key).collect();
+        for key in &next {
+            self.set(*key, State::Asked(Vec::new()));
+        }
+        let family: Vec<Key> = self
+            .candidates
+            .values()
+            .filter(|candidate| is_chosen(&candidate.state))
+            .map(|candidate| candidate.node.key)
+            .collect();
+        for key in next {
+            self.ask_node(key, &family);
+        }
+        if self.candidates.values().any(|candidate| matches!(candidate.state, State::Asked(_))) {
+            return;
+        }
+        // All answers are there. A node that was told of a sister that failed is asked again (planting is
+        // idempotent), so that every receipt names those that really track the torrent.
+        let stale: Vec<Key> = self
+            .candidates
+            .values()
+            .filter(|candidate| match &candidate.state {
+                State::Accepted { told, .. } => *told != sisters(&family, candidate.node.key),
+                _ => false,
+            })
+            .map(|candidate| candidate.node.key)
+            .collect();
+        if !stale.is_empty() {
+            stale.into_iter().for_each(|key| self.ask_node(key, &family));
+            return;
+        }
+        if family.is_empty() {
+            self.phase = Phase::Over;
+            let reasons = std::mem::take(&mut self.reasons);
+            self.outputs.push_back(Output::Failed(Failure { reasons }));
+            return;
+        }
+        self.phase = Phase::Supernodes;
+        // Those that answered first; the others may live nevertheless.
+        let silent = self.known.iter().filter(|url| !self.answered.contains(url));
+        self.to_tell = self.answered.iter().chain(silent).cloned().collect();
+        self.hand_over_next();
+    }
+
+    fn ask_node(&mut self, key: Key, family: &[Key]) {
+        let sisters = sisters(family, key);
+        let magnet = self.wish.subject.magnet();
+        let claim = Claim {
+            info_hash: magnet.info_hash,
+            info_hash_v2: magnet.info_hash_v2,
+            node: key,
+            planter: self.identity.key(),
+            sisters: sisters.clone(),
+            listing: self.wish.listing,
+            issued: self.now,
+        };
+        // The claim names our own key, so signing cannot fail.
+        let Ok(claim) = Signed::new(claim, &self.identity) else { return };
+        let request = PlantRequest { claim, torrent: self.torrent_file(), trackers: magnet.trackers };
+        let Some(candidate) = self.candidates.values_mut().find(|candidate| candidate.node.key == key) else {
+            return;
+        };
+        candidate.state = State::Asked(sisters);
+        let node = Box::new(candidate.node.clone());
+        self.outputs.push_back(Output::Plant { node, request: Box::new(request) });
+    }
+
+    fn torrent_file(&self) -> Option<TorrentFile> {
+        match &self.wish.subject {
+            Subject::Torrent(metainfo) => Some(TorrentFile(metainfo.to_torrent())),
+            Subject::Magnet(_) => None,
+        }
+    }
+
+    /// Hands over to as many supernodes at a time as are still missing.
+    fn hand_over_next(&mut self) {
+        let (nodes, receipts): (Vec<_>, Vec<_>) = self.accepted().into_iter().unzip();
+        while self.told.len() + self.telling < HANDOVERS {
+            let Some(supernode) = self.to_tell.pop_front() else { break };
+            let magnet = self.wish.subject.magnet();
+            let torrent = match &self.wish.subject {
+                Subject::Torrent(metainfo) => {
+                    let known: Vec<String> = self.answered.iter().take(HANDOVERS).cloned().collect();
+                    Some(TorrentFile(link::torrent(metainfo, &nodes, &known).to_torrent()))
+                }
+                Subject::Magnet(_) => None,
+            };
+            let handover = Handover {
+                receipts: receipts.clone(),
+                torrent,
+                name: magnet.name,
+                length: magnet.length,
+                listing: self.wish.listing,
+            };
+            self.telling += 1;
+            self.outputs.push_back(Output::HandOver { supernode, handover: Box::new(handover) });
+        }
+        if self.telling > 0 {
+            return;
+        }
+        self.phase = Phase::Over;
+        let supernodes = std::mem::take(&mut self.told);
+        let magnet = link::magnet(self.wish.subject.magnet(), &nodes, &supernodes);
+        let torrent = match &self.wish.subject {
+            Subject::Torrent(metainfo) => Some(link::torrent(metainfo, &nodes, &supernodes)),
+            Subject::Magnet(_) => None,
+        };
+        self.outputs.push_back(Output::Done(Box::new(Outcome {
+            nodes,
+            receipts,
+            supernodes,
+            magnet,
+            torrent,
+        })));
+    }
+}
+
+fn sisters(family: &[Key], of: Key) -> Vec<Key> {
+    family.iter().copied().filter(|key| *key != of).collect()
+}
