@@ -327,6 +327,16 @@ impl Tab {
         (save.name, self.inner.downloads.join(id))
     }
 
+    /// Gives the page's origin only `bytes` of storage (`None`: what it had by default).
+    pub async fn set_quota(&self, bytes: Option<u64>) {
+        let origin = self.eval("location.origin").await;
+        let mut params = json!({ "origin": origin });
+        if let Some(bytes) = bytes {
+            params["quotaSize"] = bytes.into();
+        }
+        self.call("Storage.overrideQuotaForOrigin", params).await;
+    }
+
     /// Writes a picture of the page to `file` (PNG).
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::chromium::{Browser, Tab};
 use crate::scene::Scene;
@@ -151,16 +151,46 @@ impl Page {
         self.tab.saved_by(click, limit).await
     }
 
-    /// Adds by script what a person would paste, without the keyboard: for benchmarks.
-    pub async fn eval_json(&self, script: &str) -> Value {
-        self.tab.eval(script).await
+    /// Presses a button of a torrent's element (`pause`, `resume`, `remove-delete`, `plant`, …).
+    pub async fn press(&self, info_hash: &str, test_id: &str) {
+        let selector = format!("[data-info-hash=\"{info_hash}\"][data-state] [data-testid=\"{test_id}\"]");
+        self.tab.click(&selector).await;
     }
 
-    /// A selector of an element inside the torrent's element.
-    #[must_use]
-    pub fn within(info_hash: &str, selector: &str) -> String {
-        let hash = json!(info_hash);
-        format!("[data-info-hash={hash}][data-state] {selector}")
+    /// Presses the button that plants a torrent on this node, if the page offers it before the
+    /// torrent moves by itself.
+    pub async fn plant_if_asked(&self, info_hash: &str, limit: Duration) {
+        let button =
+            format!("document.querySelector('[data-info-hash=\"{info_hash}\"] [data-testid=\"plant\"]')");
+        let moves = format!(
+            "(e => e && (e.dataset.state === 'seeding' || +e.dataset.progress > 0) ? 'moves' : '')\
+             (document.querySelector('[data-info-hash=\"{info_hash}\"][data-state]'))"
+        );
+        let script = format!("{button} ? 'asked' : {moves}");
+        if self.tab.wait_for("the torrent to move or a button to plant it", &script, limit).await == "asked" {
+            self.tab.eval(&format!("{button} && {button}.click()")).await;
+        }
+    }
+
+    /// The problems that the page tells (`role="alert"`).
+    pub async fn problems(&self) -> Vec<String> {
+        let script = "[...document.querySelectorAll('[role=\"alert\"]')].map(e => e.innerText)";
+        serde_json::from_value(self.tab.eval(script).await).unwrap_or_default()
+    }
+
+    /// Waits until the page tells a problem that is not among `known`; returns it.
+    ///
+    /// # Panics
+    /// When `limit` passes before.
+    pub async fn wait_problem(&self, known: &[String], limit: Duration) -> String {
+        let end = tokio::time::Instant::now() + limit;
+        loop {
+            if let Some(new) = self.problems().await.into_iter().find(|told| !known.contains(told)) {
+                return new;
+            }
+            assert!(tokio::time::Instant::now() < end, "{}: no problem was told", self.tab.name());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 }
 

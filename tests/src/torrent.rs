@@ -53,3 +53,24 @@ pub fn open(path: &Path) -> Torrent {
         .to_owned();
     Torrent { path: path.to_path_buf(), info_hash }
 }
+
+/// The magnet inside a planted link: what any client takes.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn magnet_of(link: &str) -> &str {
+    let at = link.find("magnet:").unwrap_or_else(|| panic!("no magnet in the link {link}"));
+    &link[at..]
+}
+
+/// The v1 info-hash in a magnet or planted link.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn info_hash_of(link: &str) -> String {
+    let magnet = magnet_of(link);
+    let at = magnet.find("urn:btih:").unwrap_or_else(|| panic!("no v1 info-hash in {link}")) + 9;
+    magnet[at..].chars().take(40).collect::<String>().to_lowercase()
+}

@@ -14,6 +14,7 @@ use crate::process::Process;
 use crate::programs;
 use crate::scene::Scene;
 use crate::serve::Server;
+use crate::torrent::{self, Torrent};
 
 /// A page with nothing on it but WebTorrent's own bundle.
 const HTML: &str = include_str!("../peers/webtorrent.html");
@@ -55,14 +56,17 @@ impl WebPage {
         magnet.as_str().expect("a magnet").to_owned()
     }
 
-    /// Seeds `file` as the torrent in `torrent`, which has the same content.
-    pub async fn seed_torrent(&self, file: &Path, torrent: &Path, trackers: &[&str]) {
+    /// Writes to `path` the `.torrent` that WebTorrent makes of `file`, without seeding it yet:
+    /// a later [`WebPage::seed`] of the same file makes the same torrent.
+    pub async fn torrent_of(&self, file: &Path, path: &Path) -> Torrent {
         self.tab.give_files("#file", &[file]).await;
-        let bytes = std::fs::read(torrent).expect("a torrent");
-        self.tab.eval(&format!("seedTorrent({}, {})", json!(bytes), json!(trackers))).await;
+        let bytes = self.tab.eval("torrentOf()").await;
+        let bytes: Vec<u8> = serde_json::from_value(bytes).expect("bytes of a torrent");
+        std::fs::write(path, bytes).expect("a torrent file");
+        torrent::open(path)
     }
 
-    /// Starts to download a magnet, or the bytes of a `.torrent`.
+    /// Starts to download a magnet.
     pub async fn add(&self, magnet: &str, trackers: &[&str]) {
         self.tab.eval(&format!("add({}, {})", json!(magnet), json!(trackers))).await;
     }

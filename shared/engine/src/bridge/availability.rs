@@ -4,7 +4,7 @@
 //! the other only claims (no phantom pieces). An offer outlives its last source by a grace time, so
 //! that one seed that reconnects does not cost a message a piece twice over.
 
-use super::Side;
+use super::action::Side;
 use anatomic_core::{Bitfield, PieceIndex, Time};
 use std::time::Duration;
 

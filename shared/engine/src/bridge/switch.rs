@@ -4,9 +4,9 @@
 //! wait for one block cost one fetch. A block is passed on the moment it arrives (cut-through), unless its
 //! sender is on parole: then the piece is held until its digest is known.
 
+use super::action::{Action, Side, SwitchCounters};
 use super::cache::{BlockCache, Inserted};
 use super::trial::{Trials, Verdict};
-use super::{Action, Side, SwitchCounters};
 use anatomic_core::{Bitfield, Block, BlockIndex, Geometry, PieceIndex};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};

@@ -1,0 +1,540 @@
+//! One connection to a peer: the wire protocol, without storage, picking or choking policy.
+//!
+//! [`Peer`] turns bytes into [`PeerEvent`]s and the owner's wishes into bytes. It knows the rules of the
+//! messages (who may say what when) and closes on the one who breaks them ([`Misbehaviour`]); which block to ask
+//! of whom, whom to unchoke, and what is served, its owner decides. Storing torrents and bridges share it.
+//!
+//! # How to own one
+//! 1. [`Peer::new`]; give it what arrives with [`Peer::receive`], then call [`Peer::poll_event`] until `None`,
+//!    acting between events. An error closes the connection.
+//! 2. On [`PeerEvent::Handshaked`] decide whether to keep it, then [`Peer::open`]: nothing more is read before.
+//! 3. Ask with [`Peer::request`] while unchoked; a block comes as [`PeerEvent::Block`], a refusal as
+//!    [`PeerEvent::Rejected`] or in [`PeerEvent::Choked`]. Requests are given up with [`Peer::cancel`].
+//! 4. On [`PeerEvent::Requested`] take requests with [`Peer::take_request`] as far as reading ahead is worth while, and
+//!    answer each with [`Peer::supply`] or [`Peer::refuse`].
+//! 5. Whenever [`Peer::has_control`] or [`Peer::has_payload`], write with [`Peer::transmit`] as there is room.
+//! 6. Call [`Peer::check`] about once a second.
+
+mod event;
+mod incoming;
+mod misbehaviour;
+mod outgoing;
+mod phase;
+mod pieces;
+mod receive;
+mod transmit;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use event::{PeerEvent, Standing};
+pub use misbehaviour::Misbehaviour;
+pub(crate) use transmit::Written;
+
+use crate::config::{Config, Role};
+use crate::link::{Link, Transport};
+use crate::output::CloseReason;
+use crate::rate::Rate;
+use anatomic_core::{Bitfield, Block, Geometry, InfoHash, PeerId, PieceIndex, Time};
+use anatomic_wire::extended::{BridgeReport, DontHave, ExtendedHandshake, ExtensionIds, MetadataMessage};
+use anatomic_wire::handshake::Handshake;
+use anatomic_wire::message::{Decoder, Limits, Message};
+use bytes::Bytes;
+use incoming::Incoming;
+use outgoing::{Outgoing, Void};
+use phase::Phase;
+use pieces::Pieces;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// Our numbers for the extensions that we take (BEP 10, `m`).
+const UT_METADATA: u8 = 1;
+const LT_DONTHAVE: u8 = 2;
+const AN_BRIDGE: u8 = 3;
+
+/// What we say right after the handshakes.
+pub(crate) struct Opening<'a> {
+    /// What we have; `None` while the metadata is unknown.
+    pub pieces: Option<&'a Bitfield>,
+    /// The torrent's arithmetic; `None` while the metadata is unknown.
+    pub geometry: Option<Geometry>,
+    /// The info dictionary, to be served; `None` while it is unknown.
+    pub metadata: Option<Bytes>,
+    /// Whether we download nothing (BEP 21).
+    pub upload_only: bool,
+}
+
+/// One connection. See the module's documentation.
+pub(crate) struct Peer {
+    config: Arc<Config>,
+    us: PeerId,
+    link: Link,
+    phase: Phase,
+    decoder: Decoder,
+    geometry: Option<Geometry>,
+    pieces: Pieces,
+    metadata: Option<Bytes>,
+
+    am_choking: bool,
+    am_interested: bool,
+    peer_choking: bool,
+    peer_interested: bool,
+    choked_at: Time,
+
+    incoming: Incoming,
+    outgoing: Outgoing,
+    /// Pieces that they serve us while choking (BEP 6).
+    allowed_by_them: BTreeSet<PieceIndex>,
+    /// Pieces that we serve them while choking, and how many such requests we still take.
+    allowed_by_us: Vec<PieceIndex>,
+    allowance_fast: u32,
+    metadata_asked: BTreeSet<u32>,
+    metadata_wanted: VecDeque<u32>,
+
+    /// Messages without payload, encoded, from `control_at` on.
+    control: Vec<u8>,
+    control_at: usize,
+    /// The rest of a message that was longer than the room.
+    spill: Bytes,
+
+    created: Time,
+    last_received: Time,
+    last_sent: Time,
+    down: Rate,
+    up: Rate,
+    downloaded: u64,
+    uploaded: u64,
+    strikes: Strikes,
+}
+
+/// Small offences, counted until they are too many.
+#[derive(Debug, Default)]
+struct Strikes {
+    bitfields: u32,
+    bad_requests: u32,
+    choked_requests: u32,
+    unrequested: u32,
+    rejects: u32,
+    extension: u32,
+    metadata: u32,
+}
+
+impl Peer {
+    /// A fresh connection. With an info-hash our handshake is sent at once; without, after theirs.
+    pub(crate) fn new(
+        now: Time,
+        config: Arc<Config>,
+        us: PeerId,
+        link: Link,
+        info_hash: Option<InfoHash>,
+    ) -> Self {
+        let limits = Limits { block: config.max_block, ..Limits::default() };
+        let mut peer = Self {
+            config,
+            us,
+            link,
+            phase: Phase::new(info_hash),
+            decoder: Decoder::new(limits),
+            geometry: None,
+            pieces: Pieces::new(None),
+            metadata: None,
+            am_choking: true,
+            am_interested: false,
+            peer_choking: true,
+            peer_interested: false,
+            choked_at: now,
+            incoming: Incoming::default(),
+            outgoing: Outgoing::new(now),
+            allowed_by_them: BTreeSet::new(),
+            allowed_by_us: Vec::new(),
+            allowance_fast: 0,
+            metadata_asked: BTreeSet::new(),
+            metadata_wanted: VecDeque::new(),
+            control: Vec::new(),
+            control_at: 0,
+            spill: Bytes::new(),
+            created: now,
+            last_received: now,
+            last_sent: now,
+            down: Rate::new(now),
+            up: Rate::new(now),
+            downloaded: 0,
+            uploaded: 0,
+            strikes: Strikes::default(),
+        };
+        if let Some(info_hash) = info_hash {
+            Handshake::new(info_hash, us).encode(&mut peer.control);
+        }
+        peer
+    }
+
+    // ---- facts
+
+    /// How it is connected.
+    pub(crate) const fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Its handshake, once there.
+    pub(crate) const fn handshake(&self) -> Option<&Handshake> {
+        self.phase.handshake()
+    }
+
+    /// Its id, after the handshake.
+    pub(crate) fn peer_id(&self) -> Option<PeerId> {
+        self.handshake().map(|handshake| handshake.peer_id)
+    }
+
+    /// Its extended handshake, once there.
+    pub(crate) const fn extensions(&self) -> Option<&ExtendedHandshake> {
+        self.phase.extensions()
+    }
+
+    /// Whether both sides speak the fast extension (BEP 6).
+    pub(crate) fn is_fast(&self) -> bool {
+        self.handshake().is_some_and(|handshake| handshake.reserved.fast())
+    }
+
+    /// Whether the handshakes are over and [`open`](Self::open) was called.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.phase.is_open()
+    }
+
+    /// What it says that it is.
+    pub(crate) fn role(&self) -> Role {
+        if self.extensions().is_some_and(|extensions| extensions.node) { Role::Node } else { Role::Client }
+    }
+
+    /// Its pieces; `None` while the torrent's size is unknown.
+    pub(crate) const fn pieces(&self) -> Option<&Bitfield> {
+        self.pieces.known()
+    }
+
+    /// Whether it has every piece.
+    pub(crate) fn is_seed(&self) -> bool {
+        self.pieces().is_some_and(Bitfield::is_full)
+    }
+
+    /// Whether it has `piece`.
+    pub(crate) fn has(&self, piece: PieceIndex) -> bool {
+        self.pieces().is_some_and(|pieces| pieces.has(piece))
+    }
+
+    /// We choke it.
+    pub(crate) const fn am_choking(&self) -> bool {
+        self.am_choking
+    }
+
+    /// We want something of it.
+    pub(crate) const fn am_interested(&self) -> bool {
+        self.am_interested
+    }
+
+    /// It chokes us.
+    pub(crate) const fn is_choking(&self) -> bool {
+        self.peer_choking
+    }
+
+    /// It wants something of us.
+    pub(crate) const fn is_interested(&self) -> bool {
+        self.peer_interested
+    }
+
+    /// Pieces that it serves while choking us.
+    pub(crate) const fn allowed_fast(&self) -> &BTreeSet<PieceIndex> {
+        &self.allowed_by_them
+    }
+
+    /// Requests that it takes at a time: its `reqq`, else the assumption.
+    pub(crate) fn reqq(&self) -> usize {
+        self.extensions()
+            .and_then(|extensions| extensions.request_queue)
+            .map_or(self.config.default_reqq, |reqq| reqq as usize)
+            .max(1)
+    }
+
+    /// Our requests to it, written or not.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// Whether this request is outstanding.
+    pub(crate) fn has_request(&self, block: Block) -> bool {
+        self.outgoing.contains(block)
+    }
+
+    /// Since when it owes us a block; `None` if no request is written.
+    pub(crate) fn waiting_since(&self) -> Option<Time> {
+        self.outgoing.waiting_since()
+    }
+
+    /// Its requests that are not answered yet.
+    pub(crate) fn incoming_requests(&self) -> usize {
+        self.incoming.len()
+    }
+
+    /// Bytes of its requests that the owner took and that are not sent yet.
+    pub(crate) const fn backlog(&self) -> usize {
+        self.incoming.backlog()
+    }
+
+    /// Payload from it: all bytes, and bytes a second.
+    pub(crate) fn downloaded(&self, now: Time) -> (u64, f64) {
+        (self.downloaded, self.down.per_second(now))
+    }
+
+    /// Payload to it: all bytes, and bytes a second.
+    pub(crate) fn uploaded(&self, now: Time) -> (u64, f64) {
+        (self.uploaded, self.up.per_second(now))
+    }
+
+    /// When it was connected.
+    pub(crate) const fn created(&self) -> Time {
+        self.created
+    }
+
+    /// Its client's name: as it says, else as its peer id starts.
+    pub(crate) fn client(&self) -> Option<String> {
+        if let Some(version) = self.extensions().and_then(|extensions| extensions.version.clone()) {
+            return Some(version);
+        }
+        let id = self.peer_id()?;
+        let code: String = id.as_bytes().iter().take(8).map(|byte| char::from(*byte)).collect();
+        Some(if code.chars().all(|c| c.is_ascii_graphic()) { code } else { "unknown".to_owned() })
+    }
+
+    // ---- the owner's wishes
+
+    /// Begins: our first words after the handshakes. Call once, on [`PeerEvent::Handshaked`].
+    ///
+    /// # Errors
+    /// As [`set_geometry`](Self::set_geometry).
+    pub(crate) fn open(&mut self, opening: Opening<'_>) -> Result<(), CloseReason> {
+        let Some(handshake) = self.phase.open() else { return Ok(()) };
+        if !self.phase.handshake_sent() {
+            Handshake::new(handshake.info_hash, self.us).encode(&mut self.control);
+        }
+        if handshake.reserved.extended() {
+            let ours = ExtendedHandshake {
+                ids: ExtensionIds {
+                    ut_metadata: Some(UT_METADATA),
+                    lt_donthave: Some(LT_DONTHAVE),
+                    an_bridge: Some(AN_BRIDGE),
+                    ..ExtensionIds::default()
+                },
+                version: Some(self.config.client.clone()),
+                port: self.config.listen_port,
+                request_queue: u32::try_from(self.config.max_incoming_requests).ok(),
+                metadata_size: opening.metadata.as_ref().and_then(|info| u32::try_from(info.len()).ok()),
+                your_ip: self.link.address.map(|address| address.ip()),
+                upload_only: opening.upload_only.then_some(true),
+                node: self.config.role == Role::Node,
+            };
+            self.push(&Message::Extended { id: 0, payload: ours.encode().into() });
+        }
+        match opening.pieces {
+            Some(pieces) if pieces.is_full() && self.is_fast() => self.push(&Message::HaveAll),
+            Some(pieces) if !pieces.is_empty() => {
+                self.push(&Message::Bitfield(Bytes::copy_from_slice(pieces.as_wire())));
+            }
+            _ if self.is_fast() => self.push(&Message::HaveNone),
+            _ => {}
+        }
+        self.metadata = opening.metadata;
+        match opening.geometry {
+            Some(geometry) => self.set_geometry(geometry),
+            None => Ok(()),
+        }
+    }
+
+    /// The torrent's size is known: what the peer said before is judged.
+    ///
+    /// # Errors
+    /// If what it said cannot be.
+    pub(crate) fn set_geometry(&mut self, geometry: Geometry) -> Result<(), CloseReason> {
+        self.geometry = Some(geometry);
+        self.decoder.set_bitfield_limit(geometry.pieces().div_ceil(8));
+        self.pieces.settle(&geometry)?;
+        self.allowed_by_them.retain(|piece| piece.0 < geometry.pieces());
+        Ok(())
+    }
+
+    /// The info dictionary is known: it is served from here on.
+    pub(crate) fn set_metadata(&mut self, metadata: Bytes) {
+        self.metadata = Some(metadata);
+    }
+
+    /// Asks for a block; false if it is asked for already.
+    pub(crate) fn request(&mut self, block: Block) -> bool {
+        self.outgoing.push(block)
+    }
+
+    /// Gives a request up; false if there was none. An answer on the way arrives as [`Standing::Late`].
+    pub(crate) fn cancel(&mut self, block: Block) -> bool {
+        let known = self.outgoing.contains(block);
+        if self.outgoing.remove(block) {
+            self.push(&Message::Cancel(block.into()));
+        }
+        known
+    }
+
+    /// Gives up the requests that are not written yet, and returns them: costs nothing.
+    pub(crate) fn drop_unsent(&mut self) -> Vec<Block> {
+        self.outgoing.void(Void::Unsent, |_| false)
+    }
+
+    /// Gives up all requests, with `cancel`s for those written, and returns them.
+    pub(crate) fn cancel_all(&mut self) -> Vec<Block> {
+        let mut gone = self.drop_unsent();
+        for block in self.outgoing.void(Void::All, |_| false) {
+            self.push(&Message::Cancel(block.into()));
+            gone.push(block);
+        }
+        gone
+    }
+
+    /// Forgets all requests without a word and returns them: for a connection that is gone, or whose requests
+    /// are as good as lost. Answers still count as [`Standing::Late`].
+    pub(crate) fn abandon_requests(&mut self) -> Vec<Block> {
+        self.outgoing.void(Void::All, |_| false)
+    }
+
+    /// Says that we want something of it; nothing if said before.
+    pub(crate) fn express_interest(&mut self) {
+        if !self.am_interested {
+            self.am_interested = true;
+            self.push(&Message::Interested);
+        }
+    }
+
+    /// Says that we want nothing more of it; nothing if said before.
+    pub(crate) fn withdraw_interest(&mut self) {
+        if self.am_interested {
+            self.am_interested = false;
+            self.push(&Message::NotInterested);
+        }
+    }
+
+    /// Serves it from here on.
+    pub(crate) fn unchoke(&mut self) {
+        if self.am_choking {
+            self.am_choking = false;
+            self.strikes.choked_requests = 0;
+            self.push(&Message::Unchoke);
+        }
+    }
+
+    /// Serves it no longer (but for allowed-fast pieces). Returns the requests that fall.
+    pub(crate) fn choke(&mut self, now: Time) -> Vec<Block> {
+        if self.am_choking {
+            return Vec::new();
+        }
+        self.am_choking = true;
+        self.choked_at = now;
+        self.push(&Message::Choke);
+        let allowed = std::mem::take(&mut self.allowed_by_us);
+        let gone = self.incoming.clear(|block| allowed.contains(&block.piece));
+        self.allowed_by_us = allowed;
+        if self.is_fast() {
+            for block in &gone {
+                self.push(&Message::Reject((*block).into()));
+            }
+        }
+        gone
+    }
+
+    /// Lets it fetch these pieces while choked (BEP 6). Nothing without the fast extension.
+    pub(crate) fn allow_fast(&mut self, pieces: &[PieceIndex]) {
+        let Some(geometry) = self.geometry else { return };
+        if !self.is_fast() {
+            return;
+        }
+        for piece in pieces {
+            self.push(&Message::AllowedFast(piece.0));
+            // Twice each block: BEP 6 expects a limit, so that it is a start and no supply.
+            self.allowance_fast += 2 * geometry.blocks_of(*piece);
+            self.allowed_by_us.push(*piece);
+        }
+    }
+
+    /// Tells that we have a piece.
+    pub(crate) fn have(&mut self, piece: PieceIndex) {
+        self.push(&Message::Have(piece.0));
+    }
+
+    /// Takes back that we have a piece (BEP 54); false if the peer does not know how.
+    pub(crate) fn dont_have(&mut self, piece: PieceIndex) -> bool {
+        let Some(id) = self.their_id(|ids| ids.lt_donthave) else { return false };
+        self.push(&Message::Extended { id, payload: DontHave { piece: piece.0 }.encode().into() });
+        true
+    }
+
+    /// Tells what lies behind us, a node; false if the peer does not listen.
+    pub(crate) fn report(&mut self, report: &BridgeReport) -> bool {
+        let Some(id) = self.their_id(|ids| ids.an_bridge) else { return false };
+        self.push(&Message::Extended { id, payload: report.encode().into() });
+        true
+    }
+
+    /// Bytes of the info dictionary, as the peer says; `None` if it cannot be asked for it.
+    pub(crate) fn metadata_size(&self) -> Option<u32> {
+        self.their_id(|ids| ids.ut_metadata)?;
+        self.extensions()?.metadata_size
+    }
+
+    /// Asks for 16 KiB of the info dictionary (BEP 9); false if the peer does not serve it.
+    pub(crate) fn request_metadata(&mut self, piece: u32) -> bool {
+        let Some(id) = self.their_id(|ids| ids.ut_metadata) else { return false };
+        if self.metadata_asked.insert(piece) {
+            self.push(&Message::Extended { id, payload: MetadataMessage::Request { piece }.encode().into() });
+        }
+        true
+    }
+
+    /// The next of its requests; from here on the owner owes [`supply`](Self::supply) or [`refuse`](Self::refuse).
+    pub(crate) fn take_request(&mut self) -> Option<Block> {
+        self.incoming.take()
+    }
+
+    /// Answers a taken request; false if it fell meanwhile or the length is wrong.
+    pub(crate) fn supply(&mut self, block: Block, data: Bytes) -> bool {
+        self.incoming.supply(block, data)
+    }
+
+    /// Refuses a request (with the fast extension: says so).
+    pub(crate) fn refuse(&mut self, block: Block) {
+        if self.incoming.remove(block).is_some() && self.is_fast() {
+            self.push(&Message::Reject(block.into()));
+        }
+    }
+
+    /// Looks at the clock: time-outs, and keep-alives.
+    ///
+    /// # Errors
+    /// Why the connection must be closed.
+    pub(crate) fn check(&mut self, now: Time) -> Result<(), CloseReason> {
+        if self.handshake().is_none() {
+            let allowed = match self.link.transport {
+                Transport::WebRtc => self.config.handshake_timeout_webrtc,
+                Transport::Tcp | Transport::Utp => self.config.handshake_timeout,
+            };
+            return if now >= self.created + allowed { Err(CloseReason::HandshakeTimeout) } else { Ok(()) };
+        }
+        if now >= self.last_received + self.config.idle_timeout {
+            return Err(CloseReason::Idle);
+        }
+        if self.is_open() && now >= self.last_sent + self.config.keep_alive && !self.has_control() {
+            self.push(&Message::KeepAlive);
+        }
+        Ok(())
+    }
+
+    fn their_id(&self, which: impl Fn(&ExtensionIds) -> Option<u8>) -> Option<u8> {
+        which(&self.extensions()?.ids).filter(|id| *id != 0)
+    }
+
+    /// Queues a message without payload.
+    fn push(&mut self, message: &Message) {
+        message.encode(&mut self.control);
+    }
+}

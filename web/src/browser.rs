@@ -1,0 +1,100 @@
+//! The few things of a browser that page and worker both need: messages, time, errors.
+//!
+//! Nothing that knows a torrent.
+
+use js_sys::{Array, Function, Promise, Reflect};
+use serde::{Serialize, de::DeserializeOwned};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+/// Packs a typed message and what travels beside it into the array that is posted.
+#[must_use]
+pub fn pack<T: Serialize>(message: &T, attachments: &[JsValue]) -> Array {
+    // Our own messages have no maps with odd keys and no failing serializers.
+    let text = serde_json::to_string(message).unwrap_or_default();
+    let packed = Array::of1(&text.into());
+    for attachment in attachments {
+        packed.push(attachment);
+    }
+    packed
+}
+
+/// Unpacks what [`pack`] made; `None` if it is something else.
+#[must_use]
+pub fn unpack<T: DeserializeOwned>(data: &JsValue) -> Option<(T, Array)> {
+    let packed = data.dyn_ref::<Array>()?;
+    let message = serde_json::from_str(&packed.get(0).as_string()?).ok()?;
+    Some((message, packed.slice(1, packed.length())))
+}
+
+/// What a browser's exception says, in its own words.
+#[must_use]
+pub fn reason(error: &JsValue) -> String {
+    let field = |name: &str| Reflect::get(error, &name.into()).ok().and_then(|value| value.as_string());
+    match (field("name"), field("message")) {
+        (_, Some(message)) if !message.is_empty() => message,
+        (Some(name), _) => name,
+        _ => error.as_string().unwrap_or_else(|| "unknown failure".into()),
+    }
+}
+
+/// The name of a browser's exception, as `QuotaExceededError`.
+#[must_use]
+pub fn name_of(error: &JsValue) -> String {
+    Reflect::get(error, &"name".into()).ok().and_then(|value| value.as_string()).unwrap_or_default()
+}
+
+/// Waits so many milliseconds.
+pub async fn sleep(millis: u32) {
+    let promise = Promise::new(&mut |resolve, _| {
+        set_timeout(&resolve, millis);
+    });
+    // A timer's promise is never rejected.
+    let _ = JsFuture::from(promise).await;
+}
+
+/// Has `callback` called once, after so many milliseconds; the number stops it.
+pub fn set_timeout(callback: &Function, millis: u32) -> JsValue {
+    global_function("setTimeout")
+        .and_then(|function| function.call2(&JsValue::UNDEFINED, callback, &millis.into()).ok())
+        .unwrap_or(JsValue::UNDEFINED)
+}
+
+/// Stops a timer.
+pub fn clear_timeout(timer: &JsValue) {
+    if let Some(function) = global_function("clearTimeout") {
+        // Stopping a timer that has fired is no failure.
+        let _ = function.call1(&JsValue::UNDEFINED, timer);
+    }
+}
+
+/// Resolves with the first of `promise` and the passing of so many milliseconds (then `None`).
+pub async fn within(promise: &Promise, millis: u32) -> Option<Result<JsValue, JsValue>> {
+    let late = JsValue::from(js_sys::Object::new());
+    let value = late.clone();
+    let mut timer = JsValue::UNDEFINED;
+    let timeout = Promise::new(&mut |resolve, _| {
+        let value = value.clone();
+        let fire = Closure::once_into_js(move || {
+            let _ = resolve.call1(&JsValue::UNDEFINED, &value);
+        });
+        timer = set_timeout(fire.unchecked_ref(), millis);
+    });
+    let race = Promise::race(&Array::of2(promise, &timeout));
+    let result = JsFuture::from(race).await;
+    clear_timeout(&timer);
+    match result {
+        Ok(value) if value == late => None,
+        other => Some(other),
+    }
+}
+
+/// A copy of an `ArrayBuffer`'s bytes.
+#[must_use]
+pub fn bytes_of(buffer: &JsValue) -> Vec<u8> {
+    js_sys::Uint8Array::new(buffer).to_vec()
+}
+
+fn global_function(name: &str) -> Option<Function> {
+    Reflect::get(&js_sys::global(), &name.into()).ok()?.dyn_into().ok()
+}

@@ -1,0 +1,27 @@
+//! The parts of the page, one file each.
+//!
+//! They draw [`crate::state`] and pass wishes on; no rule of BitTorrent, no call of a browser API that is not about drawing.
+
+mod add;
+mod drop_zone;
+mod files;
+mod icon;
+mod link;
+mod notices;
+mod peers;
+mod pieces;
+mod settings;
+mod torrent;
+mod why;
+
+pub use add::Add;
+pub use drop_zone::DropZone;
+pub use files::Files;
+pub use icon::{Icon, Shape};
+pub use link::Link;
+pub use notices::Notices;
+pub use peers::Peers;
+pub use pieces::Pieces;
+pub use settings::Settings;
+pub use torrent::Torrent;
+pub use why::WhyPanel;

@@ -1,0 +1,74 @@
+//! The box in which a person adds: a link, a magnet, an info-hash, or files.
+//!
+//! What the text means is found out by the worker.
+
+use super::{Icon, Shape};
+use crate::hooks::App;
+use crate::page::files;
+use crate::protocol::{Command, Origin};
+use web_sys::HtmlInputElement;
+use yew::prelude::*;
+
+/// What the box needs.
+#[derive(Clone, PartialEq, Properties)]
+pub struct Props {
+    /// The page.
+    pub app: App,
+}
+
+/// Draws the box.
+#[function_component]
+pub fn Add(props: &Props) -> Html {
+    let text = use_node_ref();
+    let on_submit = {
+        let (app, text) = (props.app.clone(), text.clone());
+        Callback::from(move |event: SubmitEvent| {
+            event.prevent_default();
+            let Some(input) = text.cast::<HtmlInputElement>() else { return };
+            let value = input.value().trim().to_owned();
+            if value.is_empty() {
+                // Nothing to add: put the cursor where something is expected.
+                let _ = input.focus();
+                return;
+            }
+            input.set_value("");
+            app.wish(Command::AddLink { text: value, origin: Origin::Typed });
+        })
+    };
+    let on_pick = {
+        let app = props.app.clone();
+        Callback::from(move |event: Event| {
+            let input: HtmlInputElement = event.target_unchecked_into();
+            let picked: Vec<_> = input
+                .files()
+                .map(|list| (0..list.length()).filter_map(|at| list.get(at)).collect())
+                .unwrap_or_default();
+            input.set_value("");
+            let (app, Some(session)) = (app.clone(), app.session()) else { return };
+            if picked.is_empty() {
+                return;
+            }
+            wasm_bindgen_futures::spawn_local(async move {
+                app.report(files::take_picked(&session, picked).await);
+            });
+        })
+    };
+    html! {
+        <section class="add" aria-label="Add a torrent">
+            <form onsubmit={on_submit}>
+                <input ref={text} data-testid="add-input" type="text" autocomplete="off" spellcheck="false"
+                    aria-label="Link, magnet or info-hash" placeholder="Paste a link, a magnet or an info-hash" />
+                <button data-testid="add-button" class="primary" type="submit">{ "Add" }</button>
+            </form>
+            <p class="hint">
+                { "Or " }
+                <label class="pick">
+                    <Icon shape={Shape::File} />{ "choose files" }
+                    <input data-testid="file-input" type="file" multiple=true onchange={on_pick} />
+                </label>
+                { ", or drop them anywhere on this page. A " }<code>{ ".torrent" }</code>
+                { " is added; anything else is shared: you get a link to pass on." }
+            </p>
+        </section>
+    }
+}

@@ -1,0 +1,53 @@
+//! The link to pass on, with a button that copies it.
+//!
+//! Who made the link: the worker.
+
+use super::{Icon, Shape};
+use web_sys::HtmlInputElement;
+use yew::prelude::*;
+
+/// What to draw.
+#[derive(Clone, PartialEq, Properties)]
+pub struct Props {
+    /// The link.
+    pub link: AttrValue,
+    /// What it opens, for people who hear the page.
+    pub name: AttrValue,
+}
+
+/// Draws link and button.
+#[function_component]
+pub fn Link(props: &Props) -> Html {
+    let copied = use_state_eq(|| false);
+    let field = use_node_ref();
+    let on_copy = {
+        let (copied, field, link) = (copied.clone(), field.clone(), props.link.clone());
+        Callback::from(move |_: MouseEvent| {
+            let Some(window) = web_sys::window() else { return };
+            if let Some(field) = field.cast::<HtmlInputElement>() {
+                // So that it can be copied by hand where the clipboard is closed to pages.
+                field.select();
+            }
+            let clipboard = window.navigator().clipboard();
+            if clipboard.is_undefined() {
+                return;
+            }
+            let (copied, link) = (copied.clone(), link.clone());
+            wasm_bindgen_futures::spawn_local(async move {
+                if wasm_bindgen_futures::JsFuture::from(clipboard.write_text(&link)).await.is_ok() {
+                    copied.set(true);
+                    crate::browser::sleep(2_000).await;
+                    copied.set(false);
+                }
+            });
+        })
+    };
+    html! {
+        <div class="link">
+            <input ref={field} type="text" readonly=true value={props.link.clone()} aria-label={format!("Link to {}", props.name)} />
+            <button type="button" onclick={on_copy}>
+                <Icon shape={Shape::Copy} /><span aria-live="polite">{ if *copied { "Copied" } else { "Copy link" } }</span>
+            </button>
+        </div>
+    }
+}

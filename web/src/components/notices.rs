@@ -1,0 +1,42 @@
+//! What a person should read once; screen readers speak it.
+//!
+//! A torrent's own trouble is shown at the torrent.
+
+use super::{Icon, Shape};
+use crate::hooks::App;
+use crate::protocol::view::Level;
+use crate::state::Action;
+use yew::prelude::*;
+
+/// What the list needs.
+#[derive(Clone, PartialEq, Properties)]
+pub struct Props {
+    /// The page.
+    pub app: App,
+}
+
+/// Draws the notices.
+#[function_component]
+pub fn Notices(props: &Props) -> Html {
+    let app = &props.app;
+    html! {
+        <div class="notices" aria-live="polite">
+            { for app.notices.iter().map(|(number, notice)| {
+                let on_dismiss = {
+                    let (app, number) = (app.clone(), *number);
+                    Callback::from(move |_| app.act(Action::Dismiss(number)))
+                };
+                let (class, role) = match notice.level {
+                    Level::Info => ("notice", "status"),
+                    Level::Problem => ("notice problem", "alert"),
+                };
+                html! {
+                    <div key={*number} {class} {role}>
+                        <p>{ &notice.text }</p>
+                        <button class="plain" type="button" aria-label="Dismiss" onclick={on_dismiss}><Icon shape={Shape::Close} /></button>
+                    </div>
+                }
+            }) }
+        </div>
+    }
+}

@@ -1,0 +1,58 @@
+//! The peers of a torrent, with the path that each one's bytes take.
+//!
+//! Only those connected; whom a tracker knows besides is for the explanation ([`super::WhyPanel`]).
+
+use crate::protocol::view::{Path, Peer};
+use crate::state::words;
+use yew::prelude::*;
+
+/// What to draw.
+#[derive(Clone, PartialEq, Properties)]
+pub struct Props {
+    /// The peers.
+    pub peers: Vec<Peer>,
+}
+
+/// Draws the list.
+#[function_component]
+pub fn Peers(props: &Props) -> Html {
+    if props.peers.is_empty() {
+        return html! { <p class="hint">{ "Nobody connected." }</p> };
+    }
+    html! { <ul class="peers">{ for props.peers.iter().map(peer) }</ul> }
+}
+
+fn peer(peer: &Peer) -> Html {
+    let (transport, badge) = match peer.path {
+        Path::Direct => ("webrtc", "Direct"),
+        Path::Node(_) => ("bridge", "Node"),
+    };
+    let mut speeds = Vec::new();
+    if peer.down > 0 {
+        speeds.push(format!("↓ {}", words::speed(peer.down)));
+    }
+    if peer.up > 0 {
+        speeds.push(format!("↑ {}", words::speed(peer.up)));
+    }
+    if speeds.is_empty() {
+        speeds.push(idle(peer).into());
+    }
+    let name = if peer.client.is_empty() { "Unknown program" } else { &peer.client };
+    html! {
+        <li data-transport={transport}>
+            <span class={classes!("badge", transport)}>{ badge }</span>
+            <span class="who"><strong>{ name }</strong><span class="hint">{ words::path(peer.path) }</span></span>
+            <span class="rates">{ speeds.join(" · ") }</span>
+            <span class="has" title="How much of the torrent it has">{ words::percent((peer.has * 1000.0) as u64, 1000) }</span>
+        </li>
+    }
+}
+
+const fn idle(peer: &Peer) -> &'static str {
+    match (peer.wanted, peer.choking, peer.interested) {
+        (true, true, _) => "it is busy with others",
+        (true, false, _) => "about to send",
+        (false, _, true) => "waits for pieces of ours",
+        (false, _, false) => "idle",
+    }
+}

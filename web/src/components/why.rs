@@ -1,0 +1,71 @@
+//! Why nothing happens, and the one button that helps.
+//!
+//! The finding itself is [`crate::state::why`].
+
+use crate::hooks::App;
+use crate::protocol::{Command, Id};
+use crate::state::why::{Help, Why};
+use web_sys::HtmlInputElement;
+use yew::prelude::*;
+
+/// What to draw.
+#[derive(Clone, PartialEq, Properties)]
+pub struct Props {
+    /// The page.
+    pub app: App,
+    /// Whose trouble.
+    pub id: Id,
+    /// What is in the way.
+    pub reason: AttrValue,
+    /// What would help.
+    pub help: Help,
+    /// Whether it is a failure and not only a wait.
+    pub failed: bool,
+}
+
+impl Props {
+    /// The panel for a finding.
+    #[must_use]
+    pub fn new(app: &App, id: &Id, why: Why, failed: bool) -> Self {
+        Self { app: app.clone(), id: id.clone(), reason: why.reason.into(), help: why.help, failed }
+    }
+}
+
+/// Draws the explanation.
+#[function_component]
+pub fn WhyPanel(props: &Props) -> Html {
+    let key = use_node_ref();
+    let plant = {
+        let (app, id, key) = (props.app.clone(), props.id.clone(), key.clone());
+        Callback::from(move |event: SubmitEvent| {
+            event.prevent_default();
+            let key = key.cast::<HtmlInputElement>().map(|input| input.value()).filter(|key| !key.is_empty());
+            app.wish(Command::Plant { id: id.clone(), key });
+        })
+    };
+    let resume = {
+        let (app, id) = (props.app.clone(), props.id.clone());
+        Callback::from(move |_: MouseEvent| app.wish(Command::Resume(id.clone())))
+    };
+    let action = match props.help {
+        Help::Wait | Help::Nothing => Html::default(),
+        Help::Resume => html! {
+            <button type="button" onclick={resume}>{ if props.failed { "Try again" } else { "Resume" } }</button>
+        },
+        Help::Plant => html! {
+            <form onsubmit={plant}><button type="submit" data-testid="plant">{ "Plant it there" }</button></form>
+        },
+        Help::PlantWithKey => html! {
+            <form onsubmit={plant}>
+                <input ref={key} type="password" required=true aria-label="Key of the host" placeholder="Key of the host" />
+                <button type="submit" data-testid="plant">{ "Plant it there" }</button>
+            </form>
+        },
+    };
+    html! {
+        <div class={classes!("why", props.failed.then_some("problem"))} role="status">
+            <p>{ &props.reason }</p>
+            { action }
+        </div>
+    }
+}

@@ -1,0 +1,4 @@
+//! The worker.
+
+/// Starts.
+pub fn run() {}

@@ -1,0 +1,20 @@
+//! Builds the relay, the binary `anatomic`, with whatever page lies in `dist/` inside it.
+//!
+//! Runs nothing.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::{paths, run};
+
+/// Builds `anatomic` optimised and returns its place.
+///
+/// # Errors
+/// If cargo fails; its messages are on the terminal.
+pub(crate) fn build() -> Result<PathBuf, String> {
+    eprintln!("relay: cargo build --release (a few minutes the first time)");
+    let mut command = Command::new("cargo");
+    command.current_dir(paths::root()).args(["build", "--release", "--package", "anatomic-relay"]);
+    run::loud(&mut command)?;
+    Ok(paths::target().join("release").join(format!("anatomic{}", std::env::consts::EXE_SUFFIX)))
+}
