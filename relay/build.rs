@@ -27,7 +27,8 @@ fn main() {
     let mut table = String::from("&[\n");
     for file in files.iter().filter(|file| !has_extension(file, &["br", "gz"])) {
         let bytes = fs::read(file).expect("dist/ is readable");
-        let name = file.strip_prefix(&dist).expect("collected below it").to_str().expect("file names are UTF-8");
+        let name =
+            file.strip_prefix(&dist).expect("collected below it").to_str().expect("file names are UTF-8");
         let etag: String = Sha1::digest(&bytes).iter().take(10).fold(String::new(), |mut hex, byte| {
             let _ = write!(hex, "{byte:02x}");
             hex

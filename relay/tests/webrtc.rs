@@ -2,6 +2,9 @@
 //!
 //! Not about browsers; those are met in the crate `anatomic-tests`.
 
+// Helpers of tests fail by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use std::net::SocketAddr;

@@ -2,7 +2,7 @@
 //!
 //! No BitTorrent here: this is the yardstick that the node's throughput is compared with. Each run starts a fresh
 //! endpoint and a fresh browser with its default WebRTC settings. Usage:
-//! `cargo run --release -p anatomic-tests --example bench_datachannel -- [down|up|plain|all] [RUNS] [MIB]`
+//! `cargo run --release -p anatomic-tests --example bench_datachannel -- [down|up|plain|open|all] [RUNS] [MIB]`
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -130,6 +130,25 @@ async fn up(scene: &Scene, bytes: usize) -> f64 {
     rate
 }
 
+/// How long openings take: from the answer made to the channel open here, signalling through DevTools included.
+async fn opening(scene: &Scene, count: usize) -> f64 {
+    let (server, endpoint) = (server().await, endpoint());
+    let browser = Browser::launch(scene, "open").await;
+    let tab = page(scene, &browser, &server).await;
+    let mut times = Vec::new();
+    for _ in 0..count {
+        let (connection, took) = connect(&tab, &endpoint).await;
+        times.push(took.as_secs_f64() * 1000.0);
+        drop(connection);
+        tab.eval("pc.close()").await;
+    }
+    times.sort_by(f64::total_cmp);
+    let median = times[times.len() / 2];
+    println!("  open min {:.0} ms, median {median:.0} ms, max {:.0} ms", times[0], times[times.len() - 1]);
+    browser.kill().await;
+    median
+}
+
 /// Page to page in two browsers; our STUN service shows them an address that the other can use.
 async fn plain(scene: &Scene, bytes: usize) -> f64 {
     let (server, endpoint) = (server().await, endpoint());
@@ -169,10 +188,11 @@ async fn main() {
     let what = args.next().unwrap_or_else(|| "all".to_owned());
     let runs: usize = args.next().map_or(3, |n| n.parse().expect("a number of runs"));
     let mib: usize = args.next().map_or(256, |n| n.parse().expect("a number of MiB"));
-    for kind in ["down", "up", "plain"] {
+    for kind in ["down", "up", "plain", "open"] {
         if what != kind && what != "all" {
             continue;
         }
+        let unit = if kind == "open" { "ms" } else { "MB/s" };
         println!("{kind}: {mib} MiB, {runs} runs, load {}", load());
         let mut rates = Vec::new();
         for run in 0..runs {
@@ -182,6 +202,7 @@ async fn main() {
                 rate = match kind {
                     "down" => down(scene, mib << 20).await,
                     "up" => up(scene, mib << 20).await,
+                    "open" => opening(scene, 20).await,
                     _ => plain(scene, mib << 20).await,
                 };
             })
@@ -190,7 +211,7 @@ async fn main() {
         }
         rates.sort_by(f64::total_cmp);
         println!(
-            "{kind}: min {:.1}, median {:.1}, max {:.1} MB/s (load {})",
+            "{kind}: min {:.1}, median {:.1}, max {:.1} {unit} (load {})",
             rates[0],
             rates[rates.len() / 2],
             rates[rates.len() - 1],

@@ -363,7 +363,7 @@ mod tests {
     #[test]
     fn a_chromium_offer_is_read_without_its_local_names() {
         let description = Description::parse(CHROMIUM).unwrap();
-        assert_eq!(description.candidates, vec!["192.0.2.7:51000".parse().unwrap()]);
+        assert_eq!(description.candidates, vec!["192.0.2.7:51000".parse::<SocketAddr>().unwrap()]);
         assert_eq!(description.max_message_size, 262_144);
         assert_eq!(description.kind, PeerKind::Browser);
         assert_eq!(description.setup, Setup::ActPass);

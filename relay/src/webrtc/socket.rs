@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn announced_addresses_come_first() {
         let list = candidates("0.0.0.0:4000".parse().unwrap(), &["203.0.113.9".parse().unwrap()]);
-        assert_eq!(list[0], "203.0.113.9:4000".parse().unwrap());
+        assert_eq!(list[0], "203.0.113.9:4000".parse::<SocketAddr>().unwrap());
         assert!(list.iter().all(|address| !address.ip().is_unspecified()));
     }
 

@@ -2,6 +2,9 @@
 //!
 //! Needs no privileges, unlike `netem`. One thread, one socket towards each end; datagrams are forwarded by the clock.
 
+// A helper of tests fails by panicking.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
