@@ -16,7 +16,8 @@ pub struct Torrent {
     pub info_hash: String,
 }
 
-/// Makes a torrent of `content` (a file or a folder) with transmission-create.
+/// Makes a torrent of `content` (a file or a folder) with transmission-create, which knows no
+/// WebSocket trackers.
 ///
 /// # Panics
 /// When that program is missing or refuses.
@@ -29,8 +30,9 @@ pub fn make(content: &Path, path: &Path, trackers: &[&str], piece_kib: u32) -> T
     let output = command.arg(content).output().expect("transmission-create runs");
     assert!(
         output.status.success() && path.exists(),
-        "transmission-create {}: {}",
+        "transmission-create {}: {}{}",
         content.display(),
+        String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
     open(path)

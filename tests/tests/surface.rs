@@ -75,7 +75,7 @@ async fn inspect_says_what_is_inside_a_torrent() {
         let home = s.folder("content");
         content::file(&home.join("set/a.bin"), 101, 100_000);
         content::file(&home.join("set/sub/b.bin"), 102, 200_001);
-        let trackers = ["http://127.0.0.1:9/announce", "ws://127.0.0.1:9/announce"];
+        let trackers = ["http://127.0.0.1:9/announce", "udp://127.0.0.1:9/announce"];
         let made = torrent::make(&home.join("set"), &s.path("set.torrent"), &trackers, 32);
         let path = made.path.display().to_string();
         let told = anatomic::run(s, "inspect", &["inspect", &path, "--json"]).await.success().json();

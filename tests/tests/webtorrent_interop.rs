@@ -89,9 +89,7 @@ async fn planted(s: &Scene, seed: u64) -> Planted {
     let node = Anatomic::up(s).await;
     let home = s.folder("content");
     let digest = content::file(&home.join("p.bin"), seed, 8 * MIB + 1);
-    let trackers = [node.announce(), node.websocket()];
-    let trackers: Vec<&str> = trackers.iter().map(String::as_str).collect();
-    let torrent = torrent::make(&home.join("p.bin"), &s.path("p.torrent"), &trackers, 64);
+    let torrent = torrent::make(&home.join("p.bin"), &s.path("p.torrent"), &[&node.announce()], 64);
     let planted = node.plant(s, &torrent.path, &[]).await;
     let link = planted["link"].as_str().expect("a link").to_owned();
     Planted { node, home, torrent, link, digest }
