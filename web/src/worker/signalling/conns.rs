@@ -1,0 +1,236 @@
+//! Peer connections on their way: offered, answering, connecting, open; and how many there may be.
+//!
+//! A browser counts closed connections for a while: [`Conns::allowance`] keeps clear of its limit (Chromium: 500).
+
+use crate::protocol::rtc::Conn;
+use anatomic_core::{InfoHash, PeerId, Time};
+use anatomic_engine::Direction;
+use anatomic_wire::tracker::websocket::{Offer, OfferId};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Connections at a time, open or on their way.
+pub const MAX_CONNECTIONS: usize = 120;
+/// Connections at a time and closed within [`REMEMBERED`]; a browser refuses at 500.
+const MAX_COUNTED: usize = 350;
+/// How long a closed connection may still count for the browser.
+const REMEMBERED: Duration = Duration::from_secs(60);
+/// Offers waiting for an answer, all torrents together.
+const MAX_OFFERS: usize = 24;
+/// How long an offer waits: as long as WebTorrent's.
+const OFFER_LIFE: Duration = Duration::from_secs(50);
+/// Time to describe a connection.
+const DRAFT_LIFE: Duration = Duration::from_secs(10);
+/// Time from answer to open channel: as long as WebTorrent's.
+const CONNECT_LIFE: Duration = Duration::from_secs(25);
+/// What a description means that does not say how long a message may be (RFC 8841).
+const DEFAULT_MESSAGE: usize = 64 * 1024;
+
+/// How far a connection is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Our offer is being described.
+    Drafting { url: String },
+    /// Our offer is out.
+    Offered { url: String, offer_id: OfferId },
+    /// We are describing our answer.
+    Answering { url: String, info_hash: InfoHash, to_peer_id: PeerId, offer_id: OfferId },
+    /// Both sides are described.
+    Connecting,
+    /// The channel is open.
+    Open,
+}
+
+/// What is known of a connection whose channel opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// For which torrent.
+    pub info_hash: InfoHash,
+    /// Who began.
+    pub direction: Direction,
+    /// Longest message that the other side takes, in bytes.
+    pub max_message: usize,
+}
+
+struct Entry {
+    stage: Stage,
+    ready: Ready,
+    deadline: Time,
+}
+
+/// All connections.
+#[derive(Default)]
+pub(super) struct Conns {
+    all: BTreeMap<Conn, Entry>,
+    closed: VecDeque<Time>,
+    next: u32,
+}
+
+impl Conns {
+    /// How many more may be made now.
+    pub(super) fn allowance(&mut self, now: Time) -> u32 {
+        while self.closed.front().is_some_and(|closed| now.since(*closed) > REMEMBERED) {
+            self.closed.pop_front();
+        }
+        let waiting = self.all.values().filter(|entry| entry.stage.is_offer()).count();
+        let room = MAX_CONNECTIONS
+            .saturating_sub(self.all.len())
+            .min(MAX_COUNTED.saturating_sub(self.all.len() + self.closed.len()))
+            .min(MAX_OFFERS.saturating_sub(waiting));
+        u32::try_from(room).unwrap_or(u32::MAX)
+    }
+
+    /// Offers of a torrent that wait for an answer.
+    pub(super) fn offers(&self, info_hash: InfoHash) -> u32 {
+        let waiting = self.all.values().filter(|entry| {
+            entry.ready.info_hash == info_hash && matches!(entry.stage, Stage::Offered { .. })
+        });
+        u32::try_from(waiting.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Begins an offer.
+    pub(super) fn offer(&mut self, url: &str, info_hash: InfoHash) -> Conn {
+        let stage = Stage::Drafting { url: url.to_owned() };
+        self.insert(stage, info_hash, Direction::Offered, DEFAULT_MESSAGE, Time::NEVER)
+    }
+
+    /// Begins an answer.
+    pub(super) fn answer(
+        &mut self,
+        now: Time,
+        url: &str,
+        info_hash: InfoHash,
+        to_peer_id: PeerId,
+        offer: &Offer,
+    ) -> Conn {
+        let stage = Stage::Answering { url: url.to_owned(), info_hash, to_peer_id, offer_id: offer.id };
+        self.insert(stage, info_hash, Direction::Accepted, max_message(&offer.sdp), now + DRAFT_LIFE)
+    }
+
+    /// Our offer goes out now.
+    pub(super) fn offered(&mut self, now: Time, conn: Conn, offer_id: OfferId) {
+        if let Some(entry) = self.all.get_mut(&conn)
+            && let Stage::Drafting { url } = &entry.stage
+        {
+            entry.stage = Stage::Offered { url: url.clone(), offer_id };
+            entry.deadline = now + OFFER_LIFE;
+        }
+    }
+
+    /// An answer came: to which of our offers. Each is answered once.
+    pub(super) fn accept(
+        &mut self,
+        now: Time,
+        url: &str,
+        info_hash: InfoHash,
+        answer: &Offer,
+    ) -> Option<Conn> {
+        let (conn, entry) = self.all.iter_mut().find(|(_, entry)| {
+            entry.ready.info_hash == info_hash
+                && matches!(&entry.stage, Stage::Offered { url: to, offer_id } if to == url && *offer_id == answer.id)
+        })?;
+        entry.stage = Stage::Connecting;
+        entry.ready.max_message = max_message(&answer.sdp);
+        entry.deadline = now + CONNECT_LIFE;
+        Some(*conn)
+    }
+
+    /// Our answer is described: where it goes.
+    pub(super) fn answered(&mut self, now: Time, conn: Conn) -> Option<Stage> {
+        let entry = self.all.get_mut(&conn)?;
+        if !matches!(entry.stage, Stage::Answering { .. }) {
+            return None;
+        }
+        entry.deadline = now + CONNECT_LIFE;
+        Some(std::mem::replace(&mut entry.stage, Stage::Connecting))
+    }
+
+    /// The channel opened.
+    pub(super) fn connected(&mut self, conn: Conn) -> Option<Ready> {
+        let entry = self.all.get_mut(&conn)?;
+        if entry.stage == Stage::Open {
+            return None;
+        }
+        entry.stage = Stage::Open;
+        entry.deadline = Time::NEVER;
+        Some(entry.ready)
+    }
+
+    /// It is gone.
+    pub(super) fn closed(&mut self, now: Time, conn: Conn) {
+        if self.all.remove(&conn).is_some() {
+            self.closed.push_back(now);
+        }
+    }
+
+    /// Connections that took too long.
+    pub(super) fn expired(&self, now: Time) -> Vec<Conn> {
+        self.all.iter().filter(|(_, entry)| entry.deadline <= now).map(|(conn, _)| *conn).collect()
+    }
+
+    /// Connections that cannot come about without this tracker.
+    pub(super) fn of_tracker(&self, tracker: &str) -> Vec<Conn> {
+        let needs = |entry: &Entry| match &entry.stage {
+            Stage::Drafting { url } | Stage::Offered { url, .. } | Stage::Answering { url, .. } => {
+                url == tracker
+            }
+            Stage::Connecting | Stage::Open => false,
+        };
+        self.all.iter().filter(|(_, entry)| needs(entry)).map(|(conn, _)| *conn).collect()
+    }
+
+    fn insert(
+        &mut self,
+        stage: Stage,
+        info_hash: InfoHash,
+        direction: Direction,
+        max_message: usize,
+        deadline: Time,
+    ) -> Conn {
+        self.next = self.next.wrapping_add(1);
+        let conn = Conn(self.next);
+        let ready = Ready { info_hash, direction, max_message };
+        self.all.insert(conn, Entry { stage, ready, deadline });
+        conn
+    }
+}
+
+impl Stage {
+    const fn is_offer(&self) -> bool {
+        matches!(self, Self::Drafting { .. } | Self::Offered { .. })
+    }
+}
+
+/// The longest message that the writer of a description takes (RFC 8841; 0 is no limit).
+fn max_message(sdp: &str) -> usize {
+    let said = sdp.lines().find_map(|line| line.strip_prefix("a=max-message-size:")?.trim().parse().ok());
+    match said {
+        Some(0) => usize::MAX,
+        Some(bytes) => bytes,
+        None => DEFAULT_MESSAGE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closed_connections_count_for_a_minute() {
+        let mut conns = Conns::default();
+        let hash = InfoHash([1; 20]);
+        for _ in 0..MAX_COUNTED {
+            let conn = conns.offer("ws://a", hash);
+            conns.closed(Time::from_secs(1), conn);
+        }
+        assert_eq!(conns.allowance(Time::from_secs(2)), 0);
+        assert!(conns.allowance(Time::from_secs(62)) > 0);
+    }
+
+    #[test]
+    fn a_description_says_how_long_a_message_may_be() {
+        assert_eq!(max_message("v=0\r\na=max-message-size:262144\r\n"), 262_144);
+        assert_eq!(max_message("v=0\r\na=max-message-size:0\r\n"), usize::MAX);
+        assert_eq!(max_message("v=0\r\n"), 65_536);
+    }
+}

@@ -1,0 +1,211 @@
+//! Rules of introductions, with a tracker made of messages.
+
+use super::*;
+use anatomic_engine::TorrentKey;
+use anatomic_wire::tracker::websocket::{Action, Refusal};
+
+const URL: &str = "ws://tracker/announce";
+const HASH: InfoHash = InfoHash([7; 20]);
+const NOW: Time = Time::from_secs(100);
+
+fn key(number: u64) -> AnnounceKey {
+    AnnounceKey::from_u64(number)
+}
+
+fn request(event: AnnounceEvent, want: u32) -> AnnounceRequest {
+    AnnounceRequest {
+        torrent: TorrentKey::from_u64(1),
+        info_hash: HASH,
+        url: URL.into(),
+        event,
+        uploaded: 0,
+        downloaded: 0,
+        left: None,
+        want,
+        peer_id: PeerId([0; 20]),
+        port: None,
+        tracker_id: None,
+    }
+}
+
+fn effects(signalling: &mut Signalling) -> Vec<Effect> {
+    std::iter::from_fn(|| signalling.poll()).collect()
+}
+
+fn conns(effects: &[Effect]) -> Vec<(Conn, Gathering)> {
+    let offer = |effect: &Effect| match effect {
+        Effect::Rtc(RtcCommand::Offer { conn, gathering, .. }) => Some((*conn, *gathering)),
+        _ => None,
+    };
+    effects.iter().filter_map(offer).collect()
+}
+
+fn announces(effects: &[Effect]) -> Vec<WsAnnounce> {
+    let sent = |effect: &Effect| match effect {
+        Effect::Send(_, text) => match ClientMessage::decode(text.as_bytes()) {
+            Ok(ClientMessage::Announce(announce)) => Some(announce),
+            _ => None,
+        },
+        _ => None,
+    };
+    effects.iter().filter_map(sent).collect()
+}
+
+/// A tracker with an announce of five offers described and sent.
+fn announced() -> (Signalling, Vec<WsAnnounce>) {
+    let mut signalling = Signalling::new(1);
+    signalling.announce(NOW, key(1), request(AnnounceEvent::Started, 5));
+    signalling.opened(NOW, URL);
+    let mut sent = Vec::new();
+    for (conn, _) in conns(&effects(&mut signalling)) {
+        signalling.described(NOW, conn, format!("v=0\r\no={}\r\n", conn.0));
+        sent.extend(announces(&effects(&mut signalling)));
+    }
+    (signalling, sent)
+}
+
+#[test]
+fn the_first_offer_goes_out_before_the_others_are_described() {
+    let mut signalling = Signalling::new(1);
+    signalling.announce(NOW, key(1), request(AnnounceEvent::Started, 5));
+    assert_eq!(effects(&mut signalling), [Effect::Connect(URL.into())]);
+    signalling.opened(NOW, URL);
+    let wanted = conns(&effects(&mut signalling));
+    assert_eq!(wanted.iter().map(|(_, gathering)| *gathering).filter(|g| *g == Gathering::Quick).count(), 1);
+    assert_eq!(wanted.len(), 5);
+    signalling.described(NOW, wanted[0].0, "v=0\r\n".into());
+    let sent = announces(&effects(&mut signalling));
+    assert_eq!((sent.len(), sent[0].offers.len(), sent[0].event), (1, 1, Some(Event::Started)));
+}
+
+#[test]
+fn the_second_announce_carries_the_rest_and_no_event() {
+    let (_, sent) = announced();
+    assert_eq!(sent.iter().map(|announce| announce.offers.len()).collect::<Vec<_>>(), [1, 4]);
+    assert_eq!(sent[1].event, None);
+}
+
+#[test]
+fn a_reply_answers_the_engine_once() {
+    let (mut signalling, _) = announced();
+    let reply = ServerMessage::Announced {
+        info_hash: HASH,
+        complete: 1,
+        incomplete: 2,
+        interval: 120,
+        tracker_id: None,
+        warning: None,
+    };
+    for expected in [1, 0] {
+        signalling.heard(NOW, URL, reply.encode().as_bytes(), |_| true);
+        let answered = effects(&mut signalling);
+        let count = answered.iter().filter(|effect| matches!(effect, Effect::Announced(..))).count();
+        assert_eq!(count, expected);
+    }
+    assert_eq!(signalling.status(URL, HASH), TrackerStatus::Working { seeds: 1, leeches: 2 });
+}
+
+#[test]
+fn an_answer_finds_its_offer_once() {
+    let (mut signalling, sent) = announced();
+    let answer = Offer { id: sent[0].offers[0].id, sdp: "v=0\r\na=max-message-size:1000\r\n".into() };
+    let message = ServerMessage::Answer { info_hash: HASH, peer_id: PeerId([1; 20]), answer };
+    signalling.heard(NOW, URL, message.encode().as_bytes(), |_| true);
+    let found = effects(&mut signalling);
+    let [Effect::Rtc(RtcCommand::Accept { conn, .. })] = found.as_slice() else { panic!("{found:?}") };
+    signalling.heard(NOW, URL, message.encode().as_bytes(), |_| true);
+    assert!(effects(&mut signalling).is_empty());
+    let ready = signalling.connected(*conn).unwrap();
+    assert_eq!((ready.info_hash, ready.max_message), (HASH, 1000));
+    assert_eq!(signalling.connected(*conn), None);
+}
+
+#[test]
+fn an_offer_is_answered_only_where_a_peer_is_wanted_and_not_to_ourselves() {
+    let (mut signalling, sent) = announced();
+    let offer = |peer_id| {
+        let offer = Offer { id: OfferId([3; 20]), sdp: "v=0\r\n".into() };
+        ServerMessage::Offer { info_hash: HASH, peer_id, offer }.encode()
+    };
+    signalling.heard(NOW, URL, offer(PeerId([1; 20])).as_bytes(), |_| false);
+    signalling.heard(NOW, URL, offer(sent[0].peer_id).as_bytes(), |_| true);
+    assert!(effects(&mut signalling).is_empty());
+    signalling.heard(NOW, URL, offer(PeerId([1; 20])).as_bytes(), |_| true);
+    let asked = effects(&mut signalling);
+    let [Effect::Rtc(RtcCommand::Answer { conn, .. })] = asked.as_slice() else { panic!("{asked:?}") };
+    signalling.described(NOW, *conn, "v=0\r\nanswer\r\n".into());
+    let answered = effects(&mut signalling);
+    let [Effect::Send(_, text)] = answered.as_slice() else { panic!("{answered:?}") };
+    let Ok(ClientMessage::Answer { to_peer_id, answer, .. }) = ClientMessage::decode(text.as_bytes()) else {
+        panic!("{text}")
+    };
+    assert_eq!((to_peer_id, answer.id), (PeerId([1; 20]), OfferId([3; 20])));
+}
+
+#[test]
+fn a_lost_tracker_is_found_again_and_hears_of_every_torrent() {
+    let (mut signalling, _) = announced();
+    signalling.lost(NOW, URL);
+    let lost = effects(&mut signalling);
+    assert!(lost.iter().any(|effect| matches!(effect, Effect::Announced(_, Err(_)))));
+    assert_eq!(lost.iter().filter(|effect| matches!(effect, Effect::Rtc(RtcCommand::Close(_)))).count(), 5);
+    signalling.tick(NOW + Duration::from_millis(500));
+    assert!(effects(&mut signalling).is_empty());
+    signalling.tick(NOW + Duration::from_secs(2));
+    assert_eq!(effects(&mut signalling), [Effect::Connect(URL.into())]);
+    signalling.opened(NOW, URL);
+    assert_eq!(conns(&effects(&mut signalling)).len(), 5);
+}
+
+#[test]
+fn offers_that_nobody_answers_are_closed() {
+    let (mut signalling, _) = announced();
+    signalling.tick(NOW + Duration::from_secs(49));
+    assert!(
+        !effects(&mut signalling).iter().any(|effect| matches!(effect, Effect::Rtc(RtcCommand::Close(_))))
+    );
+    signalling.tick(NOW + Duration::from_secs(51));
+    let closed = effects(&mut signalling);
+    assert_eq!(closed.iter().filter(|effect| matches!(effect, Effect::Rtc(RtcCommand::Close(_)))).count(), 5);
+    assert_eq!(signalling.offers(HASH), 0);
+}
+
+#[test]
+fn an_offer_that_cannot_be_made_does_not_hold_up_the_announce() {
+    let mut signalling = Signalling::new(1);
+    signalling.announce(NOW, key(1), request(AnnounceEvent::Regular, 2));
+    signalling.opened(NOW, URL);
+    let wanted = conns(&effects(&mut signalling));
+    for (conn, _) in &wanted {
+        signalling.closed(NOW, *conn);
+    }
+    assert!(announces(&effects(&mut signalling)).iter().all(|announce| announce.offers.is_empty()));
+}
+
+#[test]
+fn a_refusal_reaches_the_engine_and_names_the_torrent() {
+    let (mut signalling, _) = announced();
+    let refusal = Refusal { action: Action::Announce, info_hash: Some(HASH), reason: "no".into() };
+    signalling.heard(NOW, URL, ServerMessage::Refused(refusal).encode().as_bytes(), |_| true);
+    let told = effects(&mut signalling);
+    assert!(told.contains(&Effect::Announced(key(1), Err("no".into()))), "{told:?}");
+    assert!(told.contains(&Effect::Refused { url: URL.into(), info_hash: HASH, reason: "no".into() }));
+}
+
+#[test]
+fn the_last_torrent_to_stop_closes_the_socket() {
+    let (mut signalling, _) = announced();
+    signalling.announce(NOW, key(2), request(AnnounceEvent::Stopped, 0));
+    let told = effects(&mut signalling);
+    assert_eq!(announces(&told)[0].event, Some(Event::Stopped));
+    assert_eq!(told.last(), Some(&Effect::Disconnect(URL.into())));
+}
+
+#[test]
+fn other_trackers_than_websocket_ones_are_not_in_reach() {
+    let mut signalling = Signalling::new(1);
+    let request = AnnounceRequest { url: "udp://a:1".into(), ..request(AnnounceEvent::Started, 5) };
+    signalling.announce(NOW, key(1), request);
+    assert!(matches!(effects(&mut signalling).as_slice(), [Effect::Announced(_, Err(_))]));
+    assert_eq!(signalling.status("udp://a:1", HASH), TrackerStatus::Unreachable);
+}
