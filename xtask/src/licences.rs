@@ -38,7 +38,8 @@ pub(crate) fn check() -> Result<(), String> {
     command.current_dir(paths::root()).args(["metadata", "--format-version", "1", "--locked"]);
     let text = run::ask(&mut command).ok_or("`cargo metadata --locked` failed: is Cargo.lock current?")?;
     let metadata: Value = serde_json::from_str(&text).map_err(|e| format!("`cargo metadata`: {e}"))?;
-    let packages = metadata["packages"].as_array().ok_or("`cargo metadata` lists no packages")?;
+    let packages =
+        metadata.get("packages").and_then(Value::as_array).ok_or("`cargo metadata` lists no packages")?;
     let mut bad = Vec::new();
     for package in packages {
         let name = format!(

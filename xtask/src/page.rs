@@ -64,7 +64,7 @@ fn fingerprint(tools: &Tools, build: Build) -> Result<String, String> {
         Build::Small => "small",
         Build::Quick => "quick",
     };
-    Ok(tree::fingerprint(&sources, &format!("{with} {} {:?}", root.display(), tools.wasm_opt.is_some())))
+    Ok(tree::fingerprint(&sources, &format!("{with} {} {}", root.display(), tools.compiler())))
 }
 
 /// Runs Trunk into a folder of its own, so that `dist/` is never half a page.

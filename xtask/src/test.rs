@@ -65,8 +65,8 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
 
     if filter.is_none() {
         summary.step("formatting", || run::loud(cargo("fmt").args(["--all", "--check"])));
-        summary.step("lints of shared", || clippy_shared());
-        summary.step("lints of the rest", || clippy_rest());
+        summary.step("lints of shared", clippy_shared);
+        summary.step("lints of the rest", clippy_rest);
         summary.step("lints of the page", || clippy_web(&tools));
         summary.step("licences and sources", licences::check);
     }

@@ -16,8 +16,6 @@ pub(crate) const WEBTORRENT: &str = "3.0.21";
 pub(crate) const NODE_DATACHANNEL: &str = "0.33.4";
 /// The reference HTTP, UDP and WebSocket tracker.
 pub(crate) const BITTORRENT_TRACKER: &str = "11.2.3";
-/// Shrinks wasm, where the system has no `wasm-opt`.
-pub(crate) const BINARYEN_NPM: &str = "132.0.0";
 
 /// The version of `wasm-bindgen` in `Cargo.lock`.
 pub(crate) fn wasm_bindgen() -> Result<String, String> {
