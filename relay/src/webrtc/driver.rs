@@ -173,21 +173,26 @@ impl Driver {
     /// Finds the connection of a datagram: checks by their user name, answers by their transaction, the rest by the
     /// address it comes from.
     fn datagram(&mut self, now: Instant, from: SocketAddr, to: Option<IpAddr>, datagram: &[u8]) {
+        let (mut nominates, mut answer) = (false, false);
         let id = match stun::parse(datagram) {
-            Some(Stun::Check { ufrag }) => self.by_ufrag.get(ufrag).copied().inspect(|id| {
-                self.claim(now, from, *id);
-            }),
+            Some(Stun::Check { ufrag, nominates: chosen }) => {
+                nominates = chosen;
+                self.by_ufrag.get(ufrag).copied().inspect(|id| self.claim(now, from, *id))
+            }
             Some(Stun::Service(transaction)) => {
                 self.answer_question(now, from, to, &transaction);
                 return;
             }
-            Some(Stun::Response(transaction)) => self.checks.answered(now, &transaction).map(|(id, rtt)| {
-                if let Some(session) = self.sessions.get_mut(&id) {
-                    session.on_rtt(now, rtt);
-                }
-                self.claim(now, from, id);
-                id
-            }),
+            Some(Stun::Response(transaction)) => {
+                answer = true;
+                self.checks.answered(now, &transaction).map(|(id, rtt)| {
+                    if let Some(session) = self.sessions.get_mut(&id) {
+                        session.on_rtt(now, rtt);
+                    }
+                    self.claim(now, from, id);
+                    id
+                })
+            }
             Some(Stun::OtherRequest(_) | Stun::Ignored) => None,
             None => self.by_address.get(&from).copied(),
         };
@@ -196,7 +201,17 @@ impl Driver {
             return;
         };
         let id = session.id;
-        match catch_unwind(AssertUnwindSafe(|| session.on_datagram(now, from, to, datagram))) {
+        let taken = catch_unwind(AssertUnwindSafe(|| {
+            if nominates {
+                session.on_nomination(from, datagram);
+            }
+            let taken = session.on_datagram(now, from, to, datagram);
+            if answer {
+                session.on_check_answered(now, from);
+            }
+            taken
+        }));
+        match taken {
             Ok(true) => self.enqueue(id),
             Ok(false) => add(&self.live.refused, 1),
             Err(_) => self.remove(id, CloseReason::Failed("the protocol stack stopped".to_owned())),

@@ -14,6 +14,7 @@ const BINDING_REQUEST: u16 = 0x0001;
 const BINDING_SUCCESS: u16 = 0x0101;
 const BINDING_ERROR: u16 = 0x0111;
 const USERNAME: u16 = 0x0006;
+const USE_CANDIDATE: u16 = 0x0025;
 const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 
 /// Transaction id of a STUN message.
@@ -26,6 +27,8 @@ pub(super) enum Stun<'a> {
     Check {
         /// Our user name fragment.
         ufrag: &'a str,
+        /// It has USE-CANDIDATE: the controlling side chooses this path.
+        nominates: bool,
     },
     /// A binding request from somebody who only wants to know its address.
     Service(Transaction),
@@ -51,11 +54,11 @@ pub(super) fn parse(datagram: &[u8]) -> Option<Stun<'_>> {
     }
     Some(match u16::from_be_bytes([t0, t1]) {
         BINDING_REQUEST => match attributes(body) {
-            Some(Attributes { username: Some(name), .. }) => match name.split_once(':') {
-                Some((ufrag, _)) => Stun::Check { ufrag },
+            Some(Attributes { username: Some(name), nominates, .. }) => match name.split_once(':') {
+                Some((ufrag, _)) => Stun::Check { ufrag, nominates },
                 None => Stun::OtherRequest(transaction),
             },
-            Some(Attributes { username: None, required: false }) => Stun::Service(transaction),
+            Some(Attributes { username: None, required: false, .. }) => Stun::Service(transaction),
             _ => Stun::OtherRequest(transaction),
         },
         BINDING_SUCCESS | BINDING_ERROR => Stun::Response(transaction),
@@ -72,12 +75,13 @@ pub(super) fn outgoing_request(datagram: &[u8]) -> Option<Transaction> {
 
 struct Attributes<'a> {
     username: Option<&'a str>,
+    nominates: bool,
     /// An attribute that must be understood, other than USERNAME: CHANGE-REQUEST, MESSAGE-INTEGRITY and so on.
     required: bool,
 }
 
 fn attributes(mut body: &[u8]) -> Option<Attributes<'_>> {
-    let mut found = Attributes { username: None, required: false };
+    let mut found = Attributes { username: None, nominates: false, required: false };
     while let Some((head, rest)) = body.split_first_chunk::<4>() {
         let [k0, k1, l0, l1] = *head;
         let kind = u16::from_be_bytes([k0, k1]);
@@ -86,6 +90,7 @@ fn attributes(mut body: &[u8]) -> Option<Attributes<'_>> {
         if kind == USERNAME {
             found.username = Some(std::str::from_utf8(value).ok()?);
         } else if kind < 0x8000 {
+            found.nominates |= kind == USE_CANDIDATE;
             found.required = true;
         }
         body = rest.get(length.next_multiple_of(4)..)?;
@@ -203,7 +208,14 @@ mod tests {
     fn a_check_is_told_from_a_question() {
         assert_eq!(parse(&request(&[])), Some(Stun::Service([7; 12])));
         assert_eq!(parse(&request(&[(0x8022, b"agent")])), Some(Stun::Service([7; 12])));
-        assert_eq!(parse(&request(&[(USERNAME, b"ours:theirs")])), Some(Stun::Check { ufrag: "ours" }));
+        assert_eq!(
+            parse(&request(&[(USERNAME, b"ours:theirs")])),
+            Some(Stun::Check { ufrag: "ours", nominates: false })
+        );
+        assert_eq!(
+            parse(&request(&[(USERNAME, b"ours:theirs"), (USE_CANDIDATE, b"")])),
+            Some(Stun::Check { ufrag: "ours", nominates: true })
+        );
         assert_eq!(parse(&request(&[(0x0003, &[0, 0, 0, 6])])), Some(Stun::OtherRequest([7; 12])));
     }
 
