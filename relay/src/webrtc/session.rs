@@ -212,6 +212,10 @@ impl Session {
                 }
             }
         }
+        if !self.open {
+            // The stack sends the first datagram of the next handshake (DTLS after ICE) only when its clock moves.
+            self.core.handle_timeout(now);
+        }
         self.take_messages();
         self.account(now);
         if self.over.is_some() {
