@@ -4,5 +4,8 @@
 #![deny(missing_docs)]
 
 pub mod cli;
+pub mod http;
+pub mod node;
+pub mod supernode;
 pub mod tracker;
 pub mod webrtc;

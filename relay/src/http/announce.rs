@@ -1,0 +1,124 @@
+//! The trackers' doors: announce and scrape over HTTP, the WebSocket tracker, and the redirect of a supernode.
+//!
+//! A torrent that this process tracks itself is answered here; for another one an ordinary client is sent to a living node,
+//! which then sees the client's own address.
+
+use super::App;
+use super::page;
+use crate::tracker::http::{bencoded, refusal};
+use crate::tracker::{Addresses, socket};
+use anatomic_core::InfoHash;
+use anatomic_wire::tracker::NOT_PLANTED;
+use anatomic_wire::tracker::announce::AnnounceRequest;
+use anatomic_wire::tracker::scrape;
+use anatomic_wire::tracker::websocket::MAX_MESSAGE_LEN;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A request to become a WebSocket, if it is one.
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
+/// `GET /`: the WebSocket tracker, or the page.
+pub async fn root(
+    State(app): State<Arc<App>>,
+    ConnectInfo(from): ConnectInfo<Addresses>,
+    headers: HeaderMap,
+    uri: Uri,
+    upgrade: Upgrade,
+) -> Response {
+    match upgrade {
+        Ok(upgrade) => websocket(&app, from, &headers, upgrade),
+        Err(_) => page::answer(&app, &uri, &headers),
+    }
+}
+
+/// `GET /announce`: of a classic client, or the WebSocket tracker.
+pub async fn announce(
+    State(app): State<Arc<App>>,
+    ConnectInfo(from): ConnectInfo<Addresses>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+    upgrade: Upgrade,
+) -> Response {
+    if let Ok(upgrade) = upgrade {
+        return websocket(&app, from, &headers, upgrade);
+    }
+    let query = query.unwrap_or_default();
+    if query == "ping=1" && app.tracker.is_some() {
+        // How programs of the 2005 network tell a node from a supernode.
+        return "PONG".into_response();
+    }
+    let request = match AnnounceRequest::from_query(&query) {
+        Ok(request) => request,
+        Err(error) => return refusal(&error.to_string()),
+    };
+    if let Some(tracker) = &app.tracker
+        && (tracker.admission.admits(&request.info_hash) || app.supernode.is_none())
+    {
+        let client = client(&app, from, &headers);
+        return match tracker.announce(&request, client, from.local) {
+            Ok(reply) => bencoded(reply.encode()),
+            Err(reason) => refusal(&reason),
+        };
+    }
+    redirect(&app, &request.info_hash, &query, |announce| Some(announce.to_owned())).await
+}
+
+/// `GET /scrape`
+pub async fn scrape(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
+    let query = query.unwrap_or_default();
+    let hashes = match scrape::hashes_from_query(&query) {
+        Ok(hashes) => hashes,
+        Err(error) => return refusal(&error.to_string()),
+    };
+    if let Some(tracker) = &app.tracker
+        && (app.supernode.is_none() || hashes.iter().any(|hash| tracker.admission.admits(hash)))
+    {
+        return bencoded(tracker.scrape(&hashes).encode());
+    }
+    let Some(first) = hashes.first() else { return refusal(NOT_PLANTED) };
+    redirect(&app, first, &query, |announce| scrape::scrape_url(announce, &[])).await
+}
+
+/// Sends a client to a living node of the torrent.
+async fn redirect(app: &App, info_hash: &InfoHash, query: &str, to: impl Fn(&str) -> Option<String>) -> Response {
+    let Some(supernode) = &app.supernode else { return refusal(NOT_PLANTED) };
+    match supernode.redirect(info_hash, Some(app.about.identity.key())).await {
+        Ok(Some(announce)) => {
+            let location = to(&announce).map(|url| format!("{url}?{query}"));
+            // The query came in as part of a request line, so it fits into a header; what does not is refused.
+            match location.and_then(|location| location.parse::<axum::http::HeaderValue>().ok()) {
+                Some(location) => (StatusCode::FOUND, [(LOCATION, location)]).into_response(),
+                None => refusal("this announce cannot be redirected"),
+            }
+        }
+        Ok(None) => refusal("no living node tracks this torrent"),
+        Err(problem) => refusal(&problem.detail),
+    }
+}
+
+fn websocket(app: &App, from: Addresses, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    let Some(tracker) = app.tracker.clone() else {
+        return (StatusCode::NOT_FOUND, "there is no tracker for browsers here").into_response();
+    };
+    let ip = client(app, from, headers);
+    upgrade
+        .max_message_size(MAX_MESSAGE_LEN)
+        .max_frame_size(MAX_MESSAGE_LEN)
+        // Small answers, and a bound on what a slow socket holds.
+        .write_buffer_size(8 * 1024)
+        .max_write_buffer_size(256 * 1024)
+        .on_upgrade(move |stream| socket::serve(tracker, stream, ip))
+}
+
+fn client(app: &App, from: Addresses, headers: &HeaderMap) -> IpAddr {
+    app.tracker
+        .as_ref()
+        .map_or(from.remote.ip(), |tracker| tracker.config.proxies.client(from.remote, headers))
+}

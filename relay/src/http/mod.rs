@@ -1,0 +1,66 @@
+//! Everything this process answers over HTTP: all routes in one place, grouped by who calls.
+//!
+//! Each file here is a family of endpoints and only translates between HTTP and the parts that know: tracker, planting,
+//! supernode, page. Errors of the API are problem documents (RFC 9457), those of the tracker are bencoded reasons.
+
+pub mod about;
+pub mod announce;
+pub mod api;
+pub mod page;
+pub mod problem;
+pub mod server;
+pub mod watch;
+
+use crate::node::Planting;
+use crate::supernode::Supernode;
+use crate::tracker::Tracker;
+use about::About;
+use anatomic_mesh::api::paths;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use page::Page;
+use std::sync::Arc;
+
+/// Longest body of a request to the API: a torrent file of 10 MB as hexadecimal text, and what is around it.
+const MAX_BODY: usize = 21_000_000;
+
+/// What this process has to answer with. A process may be any of the three: node, supernode, page.
+pub struct App {
+    /// Who we are.
+    pub about: About,
+    /// The node's tracker.
+    pub tracker: Option<Arc<Tracker>>,
+    /// What is planted on the node.
+    pub planting: Option<Arc<Planting>>,
+    /// The supernode.
+    pub supernode: Option<Arc<Supernode>>,
+    /// The web page.
+    pub page: Option<Page>,
+}
+
+/// All routes.
+pub fn router(app: Arc<App>) -> Router {
+    // For clients: the trackers. The 2005 network's names end in `.php`.
+    let tracker = Router::new()
+        .route("/", get(announce::root))
+        .route("/announce", get(announce::announce))
+        .route("/announce.php", get(announce::announce))
+        .route("/scrape", get(announce::scrape))
+        .route("/scrape.php", get(announce::scrape));
+    // For planters, pages, nodes and supernodes.
+    let api = Router::new()
+        .route(paths::WELL_KNOWN, get(about::well_known))
+        .route(paths::PLANT, post(api::plant))
+        .route(paths::WITHDRAW, post(api::withdraw))
+        .route(paths::NODES, get(api::nodes).post(api::register))
+        .route(paths::RECEIPTS, post(api::receipts))
+        .route(&format!("{}/{{name}}", paths::TORRENTS), get(api::torrent))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(axum::middleware::from_fn(api::any_origin));
+    // For people: short links and the page.
+    let people = Router::new().route("/t/{info_hash}", get(api::short_link)).fallback(page::file);
+    // For those who run it.
+    let host = Router::new().route("/healthz", get(watch::health)).route("/metrics", get(watch::metrics));
+    tracker.merge(api).merge(host).merge(people).with_state(app)
+}

@@ -1,0 +1,351 @@
+//! The torrents planted on this node: who asked, until when, and the receipts given.
+//!
+//! Tracks nothing and bridges nothing itself: the tracker asks [`Planting::admits`](Admission::admits), the bridge listens to
+//! [`Planting::subscribe`]. Kept in the data folder, a record a torrent, each written whole before the planter is answered.
+
+mod record;
+
+use super::clock;
+use crate::tracker::Admission;
+use anatomic_core::{InfoHash, Magnet, Metainfo, Sha256Hash};
+use anatomic_mesh::api::{self, Limits, PlantRequest, Planted, Problem, WithdrawRequest, codes};
+use anatomic_mesh::receipt::DEFAULT_LEASE;
+use anatomic_mesh::{Identity, Key, Listing, Receipt, Signed, UnixTime};
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::sync::broadcast;
+use tracing::{info, warn};
+
+/// Most planters of one torrent that are remembered.
+const MAX_PLANTERS: usize = 64;
+/// A torrent whose lease ended is kept as long as its swarm lives, and this long after its last peer.
+const GRACE: u64 = 24 * 3600;
+
+/// A torrent that somebody planted here.
+#[derive(Clone, Debug)]
+pub struct PlantedTorrent {
+    /// The v1 info-hash.
+    pub info_hash: InfoHash,
+    /// The v2 info-hash of a hybrid torrent.
+    pub info_hash_v2: Option<Sha256Hash>,
+    /// The torrent, once it is known.
+    pub metainfo: Option<Arc<Metainfo>>,
+    /// What is known besides: name, length, foreign trackers, web seeds.
+    pub magnet: Magnet,
+    /// Whether search may find it.
+    pub listing: Listing,
+    /// One for each planter.
+    pub receipts: Vec<Signed<Receipt>>,
+    /// When a peer was last seen in its swarm.
+    pub alive: UnixTime,
+}
+
+impl PlantedTorrent {
+    /// When the last lease ends.
+    #[must_use]
+    pub fn expires(&self) -> UnixTime {
+        self.receipts.iter().map(|receipt| receipt.expires).max().unwrap_or_default()
+    }
+
+    /// Trackers that the torrent or magnet names, without those of this node.
+    #[must_use]
+    pub fn foreign_trackers(&self, own: &str) -> Vec<Vec<String>> {
+        let mut tiers = self.metainfo.as_ref().map_or_else(Vec::new, |metainfo| metainfo.trackers().to_vec());
+        for url in &self.magnet.trackers {
+            if !tiers.iter().flatten().any(|known| known == url) {
+                tiers.push(vec![url.clone()]);
+            }
+        }
+        let authority = |url: &str| url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or("").to_owned());
+        let own = authority(own);
+        tiers
+            .into_iter()
+            .map(|tier| tier.into_iter().filter(|url| authority(url) != own).collect::<Vec<_>>())
+            .filter(|tier| !tier.is_empty())
+            .collect()
+    }
+}
+
+/// What changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PlantingChange {
+    /// A torrent was planted.
+    Planted(InfoHash),
+    /// Its metadata became known.
+    Metainfo(InfoHash),
+    /// It is tracked no longer.
+    Unplanted(InfoHash),
+}
+
+/// Who may plant, what may be tracked, and how this node calls itself.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Who may plant.
+    pub policy: api::Planting,
+    /// Planters that `policy = key` lets in.
+    pub planters: Vec<Key>,
+    /// Track and bridge any torrent, planted or not.
+    pub open_bridge: bool,
+    /// Scheme and host of this node, without a slash at the end.
+    pub url: String,
+    /// Ceilings.
+    pub limits: Limits,
+    /// Where the records lie.
+    pub folder: PathBuf,
+}
+
+/// The torrents planted here.
+pub struct Planting {
+    settings: Settings,
+    identity: Identity,
+    torrents: RwLock<HashMap<InfoHash, Arc<PlantedTorrent>>>,
+    /// Held while a record is written, so that two writers of one torrent cannot cross.
+    writing: Mutex<()>,
+    changes: broadcast::Sender<PlantingChange>,
+}
+
+impl Planting {
+    /// Reads what was planted before. A record that cannot be read is left where it is and warned of.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or read.
+    pub fn open(settings: Settings, identity: Identity) -> io::Result<Arc<Self>> {
+        std::fs::create_dir_all(&settings.folder)?;
+        let torrents = record::load_all(&settings.folder)?;
+        Ok(Arc::new(Self {
+            settings,
+            identity,
+            torrents: RwLock::new(torrents.into_iter().map(|torrent| (torrent.info_hash, Arc::new(torrent))).collect()),
+            writing: Mutex::new(()),
+            changes: broadcast::channel(256).0,
+        }))
+    }
+
+    /// How this node is set up.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Tells of every change from now on; a slow listener should then look at [`Self::list`].
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<PlantingChange> {
+        self.changes.subscribe()
+    }
+
+    /// All planted torrents.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<PlantedTorrent>> {
+        self.torrents.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// How many torrents are planted.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.torrents.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// The planted torrent of that info-hash.
+    #[must_use]
+    pub fn get(&self, info_hash: &InfoHash) -> Option<Arc<PlantedTorrent>> {
+        self.torrents.read().unwrap_or_else(PoisonError::into_inner).get(info_hash).cloned()
+    }
+
+    /// How many more torrents would be taken.
+    #[must_use]
+    pub fn free(&self) -> Option<u64> {
+        self.settings.limits.torrents.map(|most| most.saturating_sub(self.count() as u64))
+    }
+
+    /// Takes a planter's claim: checks it, writes the record, signs a receipt. Planting again renews the lease; a second
+    /// planter gets a receipt of its own.
+    ///
+    /// # Errors
+    /// Why not, as a problem document.
+    pub fn plant(&self, request: PlantRequest) -> Result<Planted, Problem> {
+        let now = clock::now();
+        let claim = &request.claim;
+        match self.settings.policy {
+            api::Planting::Open => {}
+            api::Planting::Key if self.settings.planters.contains(&claim.planter) => {}
+            api::Planting::Key => {
+                let detail = format!("this node takes torrents of planters it knows only; its host would have to allow the key {}", claim.planter);
+                return Err(Problem::new(codes::PLANTING_OFF, detail));
+            }
+            api::Planting::Off => {
+                return Err(Problem::new(codes::PLANTING_OFF, "this node takes no torrents; ask another"));
+            }
+        }
+        claim.check(self.identity.key(), now).map_err(|error| Problem::new(codes::SIGNATURE, error))?;
+        let metainfo = match &request.torrent {
+            None => None,
+            Some(file) => {
+                let metainfo = Metainfo::from_torrent(&file.0).map_err(|error| Problem::new(codes::TORRENT, error))?;
+                if metainfo.info_hash() != claim.info_hash {
+                    return Err(Problem::new(codes::TORRENT, "the torrent is not the one that the claim names"));
+                }
+                let length = metainfo.geometry().length();
+                if self.settings.limits.torrent_length.is_some_and(|most| length > most) {
+                    return Err(Problem::new(codes::TORRENT, "the torrent is larger than this node bridges"));
+                }
+                Some(Arc::new(metainfo))
+            }
+        };
+        let receipt = self.receipt(claim, now)?;
+
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.get(&claim.info_hash);
+        if old.is_none() && self.free() == Some(0) {
+            return Err(Problem::new(codes::FULL, "this node tracks as many torrents as it may; ask another"));
+        }
+        let mut torrent = old.as_deref().cloned().unwrap_or_else(|| PlantedTorrent {
+            info_hash: claim.info_hash,
+            info_hash_v2: claim.info_hash_v2,
+            metainfo: None,
+            magnet: Magnet::new(claim.info_hash),
+            listing: claim.listing,
+            receipts: Vec::new(),
+            alive: now,
+        });
+        let news = torrent.metainfo.is_none() && metainfo.is_some();
+        if let Some(metainfo) = metainfo {
+            // The later torrent may name more trackers; its info is the same to the bit.
+            torrent.magnet = Magnet::of(&metainfo);
+            torrent.info_hash_v2 = metainfo.info_hash_v2();
+            torrent.metainfo = Some(metainfo);
+        }
+        for url in request.trackers.iter().filter(|url| url.len() <= 1_000).take(64) {
+            if torrent.magnet.trackers.len() < 100 && !torrent.magnet.trackers.contains(url) {
+                torrent.magnet.trackers.push(url.clone());
+            }
+        }
+        torrent.receipts.retain(|other| other.planter != claim.planter && other.check_time(now).is_ok());
+        if torrent.receipts.len() >= MAX_PLANTERS {
+            return Err(Problem::new(codes::FULL, "this torrent has as many planters as a node remembers"));
+        }
+        torrent.receipts.push(receipt.clone());
+        // One planter who wants it hidden is enough.
+        if claim.listing == Listing::Unlisted {
+            torrent.listing = Listing::Unlisted;
+        }
+        self.keep(torrent)?;
+        if old.is_none() {
+            info!(torrent = %claim.info_hash, "planted");
+            self.tell(PlantingChange::Planted(claim.info_hash));
+        } else if news {
+            self.tell(PlantingChange::Metainfo(claim.info_hash));
+        }
+        Ok(Planted { receipt })
+    }
+
+    /// Takes a planter's word back; the torrent goes with its last planter.
+    ///
+    /// # Errors
+    /// Why not, as a problem document.
+    pub fn withdraw(&self, request: &WithdrawRequest) -> Result<(), Problem> {
+        let withdrawal = &request.withdrawal;
+        withdrawal
+            .check(self.identity.key(), clock::now())
+            .map_err(|error| Problem::new(codes::SIGNATURE, error))?;
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let torrent = self.get(&withdrawal.info_hash).filter(|torrent| {
+            torrent.receipts.iter().any(|receipt| receipt.planter == withdrawal.planter)
+        });
+        let Some(torrent) = torrent else {
+            return Err(Problem::new(codes::NOT_FOUND, "this planter has not planted that torrent here"));
+        };
+        let mut torrent = (*torrent).clone();
+        torrent.receipts.retain(|receipt| receipt.planter != withdrawal.planter);
+        if torrent.receipts.is_empty() { self.drop_torrent(&torrent.info_hash) } else { self.keep(torrent) }
+    }
+
+    /// Keeps the metadata that the bridge got from the swarm.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn set_metainfo(&self, metainfo: Arc<Metainfo>) -> Result<(), Problem> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let info_hash = metainfo.info_hash();
+        let Some(old) = self.get(&info_hash).filter(|old| old.metainfo.is_none()) else { return Ok(()) };
+        let mut torrent = (*old).clone();
+        let trackers = std::mem::take(&mut torrent.magnet.trackers);
+        torrent.magnet = Magnet { trackers, ..Magnet::of(&metainfo) };
+        torrent.info_hash_v2 = metainfo.info_hash_v2();
+        torrent.metainfo = Some(metainfo);
+        self.keep(torrent)?;
+        self.tell(PlantingChange::Metainfo(info_hash));
+        Ok(())
+    }
+
+    /// Drops torrents with neither lease nor peer; `has_peers` says whether a swarm lives.
+    pub fn expire(&self, has_peers: impl Fn(&InfoHash) -> bool) {
+        let now = clock::now();
+        for torrent in self.list() {
+            let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            if has_peers(&torrent.info_hash) {
+                // Written with the next change: this figure may be an hour old after a crash.
+                let alive = PlantedTorrent { alive: now, ..(*torrent).clone() };
+                self.remember(alive);
+            } else if torrent.expires() < now && torrent.alive.plus(GRACE) < now {
+                info!(torrent = %torrent.info_hash, "dropped: its lease ended and nobody is there");
+                if let Err(problem) = self.drop_torrent(&torrent.info_hash) {
+                    warn!(torrent = %torrent.info_hash, %problem, "could not drop a torrent");
+                }
+            }
+        }
+    }
+
+    fn receipt(&self, claim: &anatomic_mesh::Claim, now: UnixTime) -> Result<Signed<Receipt>, Problem> {
+        let lease = self.settings.limits.lease.unwrap_or(DEFAULT_LEASE).min(DEFAULT_LEASE);
+        let receipt = Receipt {
+            info_hash: claim.info_hash,
+            info_hash_v2: claim.info_hash_v2,
+            node: self.identity.key(),
+            url: self.settings.url.clone(),
+            planter: claim.planter,
+            sisters: claim.sisters.clone(),
+            issued: now,
+            expires: now.plus(lease),
+        };
+        Signed::new(receipt, &self.identity).map_err(|error| Problem::new(codes::INTERNAL, error))
+    }
+
+    fn keep(&self, torrent: PlantedTorrent) -> Result<(), Problem> {
+        record::save(&self.settings.folder, &torrent).map_err(|error| {
+            warn!(torrent = %torrent.info_hash, %error, "could not write a record");
+            Problem::new(codes::INTERNAL, "the node could not write its record; its disk may be full")
+        })?;
+        self.remember(torrent);
+        Ok(())
+    }
+
+    fn remember(&self, torrent: PlantedTorrent) {
+        let mut torrents = self.torrents.write().unwrap_or_else(PoisonError::into_inner);
+        torrents.insert(torrent.info_hash, Arc::new(torrent));
+    }
+
+    fn drop_torrent(&self, info_hash: &InfoHash) -> Result<(), Problem> {
+        record::remove(&self.settings.folder, info_hash)
+            .map_err(|_| Problem::new(codes::INTERNAL, "the node could not remove its record"))?;
+        self.torrents.write().unwrap_or_else(PoisonError::into_inner).remove(info_hash);
+        self.tell(PlantingChange::Unplanted(*info_hash));
+        Ok(())
+    }
+
+    fn tell(&self, change: PlantingChange) {
+        // Nobody listening is no error.
+        let _ = self.changes.send(change);
+    }
+}
+
+impl Admission for Planting {
+    fn admits(&self, info_hash: &InfoHash) -> bool {
+        self.settings.open_bridge
+            || self.torrents.read().unwrap_or_else(PoisonError::into_inner).contains_key(info_hash)
+    }
+}
+
+#[cfg(test)]
+mod tests;
