@@ -66,7 +66,10 @@ impl App {
             node: self.node_entry(),
             supernode: self.supernode.as_ref().map(|supernode| supernode.entry()),
             supernodes: own.into_iter().chain(self.about.supernodes.iter().cloned()).collect(),
-            limits: self.planting.as_ref().map_or_else(Limits::default, |planting| planting.settings().limits.clone()),
+            limits: self
+                .planting
+                .as_ref()
+                .map_or_else(Limits::default, |planting| planting.settings().limits.clone()),
             proof: None,
         }
     }
@@ -82,14 +85,16 @@ pub struct Visit {
 ///
 /// # Errors
 /// When the challenge is longer than allowed.
-pub async fn well_known(State(app): State<Arc<App>>, Query(visit): Query<Visit>) -> Result<Json<WellKnown>, ApiProblem> {
+pub async fn well_known(
+    State(app): State<Arc<App>>,
+    Query(visit): Query<Visit>,
+) -> Result<Json<WellKnown>, ApiProblem> {
     let mut document = app.well_known();
     if let Some(challenge) = visit.challenge {
         if challenge.len() > MAX_CHALLENGE {
             return Err(ApiProblem::malformed(format!("a challenge is at most {MAX_CHALLENGE} bytes long")));
         }
-        let proof =
-            Proof { key: document.key, url: app.about.url.clone(), challenge, issued: clock::now() };
+        let proof = Proof { key: document.key, url: app.about.url.clone(), challenge, issued: clock::now() };
         document.proof = Signed::new(proof, &app.about.identity).ok();
     }
     Ok(Json(document))

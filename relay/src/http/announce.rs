@@ -87,7 +87,12 @@ pub async fn scrape(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> R
 }
 
 /// Sends a client to a living node of the torrent.
-async fn redirect(app: &App, info_hash: &InfoHash, query: &str, to: impl Fn(&str) -> Option<String>) -> Response {
+async fn redirect(
+    app: &App,
+    info_hash: &InfoHash,
+    query: &str,
+    to: impl Fn(&str) -> Option<String>,
+) -> Response {
     let Some(supernode) = &app.supernode else { return refusal(NOT_PLANTED) };
     match supernode.redirect(info_hash, Some(app.about.identity.key())).await {
         Ok(Some(announce)) => {

@@ -6,15 +6,16 @@ use super::App;
 use super::problem::ApiProblem;
 use anatomic_core::{InfoHash, Link, Magnet};
 use anatomic_mesh::api::{
-    Handover, Indexed, Lookup, Offer, PlantRequest, Planted, Problem, Registration, WithdrawRequest, codes, paths,
+    Handover, Indexed, Lookup, Offer, PlantRequest, Planted, Problem, Registration, WithdrawRequest, codes,
+    paths,
 };
 use anatomic_mesh::link;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_DISPOSITION,
-    CONTENT_TYPE, LOCATION,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION,
 };
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -43,7 +44,10 @@ pub async fn any_origin(request: Request, next: Next) -> Response {
 /// # Errors
 /// Why the torrent was not planted.
 pub async fn plant(State(app): State<Arc<App>>, body: Bytes) -> Answer<Json<Planted>> {
-    let planting = app.planting.clone().ok_or_else(|| ApiProblem::not_found("this is not a node; ask the supernode for one"))?;
+    let planting = app
+        .planting
+        .clone()
+        .ok_or_else(|| ApiProblem::not_found("this is not a node; ask the supernode for one"))?;
     let request: PlantRequest = read(&body)?;
     // Reads and writes files: not on the threads that serve sockets.
     let planted = tokio::task::spawn_blocking(move || planting.plant(request))
@@ -116,7 +120,8 @@ pub async fn torrent(State(app): State<Arc<App>>, Path(name): Path<String>) -> A
         let info_hash = info_hash(hex)?;
         let file = torrent_file(&app, &info_hash).await?;
         let disposition = format!("attachment; filename=\"{info_hash}.torrent\"");
-        let headers = [(CONTENT_TYPE, "application/x-bittorrent".to_owned()), (CONTENT_DISPOSITION, disposition)];
+        let headers =
+            [(CONTENT_TYPE, "application/x-bittorrent".to_owned()), (CONTENT_DISPOSITION, disposition)];
         return Ok((headers, file).into_response());
     }
     Ok(Json(lookup(&app, &info_hash(&name)?).await?).into_response())
@@ -153,7 +158,10 @@ async fn lookup(app: &App, info_hash: &InfoHash) -> Answer<Lookup> {
                 length: planted.magnet.length,
                 files: planted.metainfo.as_ref().map(|metainfo| metainfo.files().len() as u64),
                 magnet: magnet.to_string(),
-                torrent: planted.metainfo.as_ref().map(|_| format!("{}/{info_hash}.torrent", paths::TORRENTS)),
+                torrent: planted
+                    .metainfo
+                    .as_ref()
+                    .map(|_| format!("{}/{info_hash}.torrent", paths::TORRENTS)),
                 seeds: 0,
                 leeches: 0,
                 seed_seen: None,
@@ -190,5 +198,6 @@ fn info_hash(hex: &str) -> Answer<InfoHash> {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {
-    serde_json::from_slice(body).map_err(|error| ApiProblem::malformed(format!("the body is not what it should be: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| ApiProblem::malformed(format!("the body is not what it should be: {error}")))
 }

@@ -9,8 +9,8 @@ use super::App;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+    IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -55,7 +55,8 @@ impl Page {
         match folder {
             Some(folder) => Self::Folder(folder),
             None => {
-                let index = FILES.iter().find(|file| file.path == "/index.html").map_or(&[][..], |file| file.bytes);
+                let index =
+                    FILES.iter().find(|file| file.path == "/index.html").map_or(&[][..], |file| file.bytes);
                 Self::Embedded { policy: policy::of(&String::from_utf8_lossy(index)) }
             }
         }
@@ -98,7 +99,8 @@ fn embedded(file: &File, policy: &HeaderValue, headers: &HeaderMap) -> Response 
         _ => (file.bytes, None),
     };
     // Each encoding is a representation of its own (RFC 9110, section 8.8.3).
-    let etag = format!("\"{}{}\"", file.etag, encoding.map_or(String::new(), |encoding| format!("-{encoding}")));
+    let etag =
+        format!("\"{}{}\"", file.etag, encoding.map_or(String::new(), |encoding| format!("-{encoding}")));
     let unchanged = headers
         .get_all(IF_NONE_MATCH)
         .iter()
@@ -106,11 +108,8 @@ fn embedded(file: &File, policy: &HeaderValue, headers: &HeaderMap) -> Response 
         .flat_map(|value| value.split(','))
         .any(|known| known.trim().trim_start_matches("W/") == etag);
     let keep = if file.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let mut response = if unchanged {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        Response::new(Body::from(bytes))
-    };
+    let mut response =
+        if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { Response::new(Body::from(bytes)) };
     let into = response.headers_mut();
     set(into, CONTENT_TYPE, file.content_type);
     set(into, CACHE_CONTROL, keep);
@@ -165,7 +164,8 @@ fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
         .flat_map(|value| value.split(','))
         .any(|offer| {
             let (name, weight) = offer.split_once(';').unwrap_or((offer, ""));
-            let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0));
+            let refused =
+                weight.trim().strip_prefix("q=").is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0));
             name.trim().eq_ignore_ascii_case(encoding) && !refused
         })
 }
@@ -214,7 +214,8 @@ mod tests {
             ("br;q=0, gzip", Some("gzip")),
             ("identity", None),
         ] {
-            let response = embedded(&SCRIPT, &HeaderValue::from_static("x"), &headers(ACCEPT_ENCODING, accept));
+            let response =
+                embedded(&SCRIPT, &HeaderValue::from_static("x"), &headers(ACCEPT_ENCODING, accept));
             let sent = response.headers().get(CONTENT_ENCODING).map(|value| value.to_str().unwrap());
             assert_eq!(sent, encoding, "{accept}");
             assert_eq!(response.headers()[VARY], "Accept-Encoding");
@@ -224,7 +225,8 @@ mod tests {
 
     #[test]
     fn an_unchanged_file_is_not_sent_again() {
-        let response = embedded(&SCRIPT, &HeaderValue::from_static("x"), &headers(IF_NONE_MATCH, "\"a\", W/\"e\""));
+        let response =
+            embedded(&SCRIPT, &HeaderValue::from_static("x"), &headers(IF_NONE_MATCH, "\"a\", W/\"e\""));
         assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
     }
 
@@ -232,7 +234,11 @@ mod tests {
     fn no_path_leads_out_of_the_folder() {
         let folder = std::env::temp_dir();
         for path in ["/../etc/passwd", "/%2e%2e/etc/passwd", "//etc/passwd", "/a/../../x", "/."] {
-            assert_eq!(from_folder(&folder.join("anatomic-none"), path).status(), StatusCode::NOT_FOUND, "{path}");
+            assert_eq!(
+                from_folder(&folder.join("anatomic-none"), path).status(),
+                StatusCode::NOT_FOUND,
+                "{path}"
+            );
         }
     }
 }

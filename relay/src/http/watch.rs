@@ -25,7 +25,10 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     let mut text = String::new();
     let mut gauge = |name: &str, help: &str, value: u64| {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "# HELP anatomic_{name} {help}\n# TYPE anatomic_{name} gauge\nanatomic_{name} {value}");
+        let _ = writeln!(
+            text,
+            "# HELP anatomic_{name} {help}\n# TYPE anatomic_{name} gauge\nanatomic_{name} {value}"
+        );
     };
     if let Some(tracker) = &app.tracker {
         let (swarms, peers) = tracker.swarms.totals();

@@ -56,7 +56,9 @@ pub fn default_folder() -> io::Result<PathBuf> {
         .or_else(|| named("HOME").map(|home| home.join(".local/share")))
         .or_else(|| named("LOCALAPPDATA"))
         .map(|folder| folder.join("anatomic"))
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no home folder is known; name one with --data DIR"))
+        .ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, "no home folder is known; name one with --data DIR")
+        })
 }
 
 #[cfg(test)]
@@ -72,7 +74,10 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.join("a")).unwrap().count(), 1);
         #[cfg(unix)]
-        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777, 0o600);
+        assert_eq!(
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777,
+            0o600
+        );
         fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -15,7 +15,8 @@ use std::path::Path;
 pub fn load_or_create(path: &Path) -> io::Result<Identity> {
     match std::fs::read_to_string(path) {
         Ok(text) => from_hex(text.trim()).map(Identity::from_seed).ok_or_else(|| {
-            let reason = format!("{} holds no key; restore it, or remove it to get a new one", path.display());
+            let reason =
+                format!("{} holds no key; restore it, or remove it to get a new one", path.display());
             io::Error::new(io::ErrorKind::InvalidData, reason)
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

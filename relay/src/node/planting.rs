@@ -58,7 +58,9 @@ impl PlantedTorrent {
                 tiers.push(vec![url.clone()]);
             }
         }
-        let authority = |url: &str| url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or("").to_owned());
+        let authority = |url: &str| {
+            url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or("").to_owned())
+        };
         let own = authority(own);
         tiers
             .into_iter()
@@ -117,7 +119,9 @@ impl Planting {
         Ok(Arc::new(Self {
             settings,
             identity,
-            torrents: RwLock::new(torrents.into_iter().map(|torrent| (torrent.info_hash, Arc::new(torrent))).collect()),
+            torrents: RwLock::new(
+                torrents.into_iter().map(|torrent| (torrent.info_hash, Arc::new(torrent))).collect(),
+            ),
             writing: Mutex::new(()),
             changes: broadcast::channel(256).0,
         }))
@@ -171,7 +175,10 @@ impl Planting {
             api::Planting::Open => {}
             api::Planting::Key if self.settings.planters.contains(&claim.planter) => {}
             api::Planting::Key => {
-                let detail = format!("this node takes torrents of planters it knows only; its host would have to allow the key {}", claim.planter);
+                let detail = format!(
+                    "this node takes torrents of planters it knows only; its host would have to allow the key {}",
+                    claim.planter
+                );
                 return Err(Problem::new(codes::PLANTING_OFF, detail));
             }
             api::Planting::Off => {
@@ -182,9 +189,13 @@ impl Planting {
         let metainfo = match &request.torrent {
             None => None,
             Some(file) => {
-                let metainfo = Metainfo::from_torrent(&file.0).map_err(|error| Problem::new(codes::TORRENT, error))?;
+                let metainfo =
+                    Metainfo::from_torrent(&file.0).map_err(|error| Problem::new(codes::TORRENT, error))?;
                 if metainfo.info_hash() != claim.info_hash {
-                    return Err(Problem::new(codes::TORRENT, "the torrent is not the one that the claim names"));
+                    return Err(Problem::new(
+                        codes::TORRENT,
+                        "the torrent is not the one that the claim names",
+                    ));
                 }
                 let length = metainfo.geometry().length();
                 if self.settings.limits.torrent_length.is_some_and(|most| length > most) {
@@ -198,7 +209,10 @@ impl Planting {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.get(&claim.info_hash);
         if old.is_none() && self.free() == Some(0) {
-            return Err(Problem::new(codes::FULL, "this node tracks as many torrents as it may; ask another"));
+            return Err(Problem::new(
+                codes::FULL,
+                "this node tracks as many torrents as it may; ask another",
+            ));
         }
         let mut torrent = old.as_deref().cloned().unwrap_or_else(|| PlantedTorrent {
             info_hash: claim.info_hash,
@@ -250,9 +264,9 @@ impl Planting {
             .check(self.identity.key(), clock::now())
             .map_err(|error| Problem::new(codes::SIGNATURE, error))?;
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let torrent = self.get(&withdrawal.info_hash).filter(|torrent| {
-            torrent.receipts.iter().any(|receipt| receipt.planter == withdrawal.planter)
-        });
+        let torrent = self
+            .get(&withdrawal.info_hash)
+            .filter(|torrent| torrent.receipts.iter().any(|receipt| receipt.planter == withdrawal.planter));
         let Some(torrent) = torrent else {
             return Err(Problem::new(codes::NOT_FOUND, "this planter has not planted that torrent here"));
         };

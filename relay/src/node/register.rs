@@ -25,7 +25,8 @@ pub async fn register(client: &reqwest::Client, supernode: &str, url: &str) -> R
         return Ok(());
     }
     let status = answer.status();
-    let problem = answer.json::<Problem>().await.map_or_else(|_| status.to_string(), |problem| problem.to_string());
+    let problem =
+        answer.json::<Problem>().await.map_or_else(|_| status.to_string(), |problem| problem.to_string());
     Err(format!("{supernode} refused: {problem}"))
 }
 

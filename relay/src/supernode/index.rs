@@ -61,12 +61,15 @@ impl Index {
     }
 
     async fn migrate(&self) -> Result<(), sqlx::Error> {
-        sqlx::raw_sql("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)").execute(&self.pool).await?;
+        sqlx::raw_sql("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")
+            .execute(&self.pool)
+            .await?;
         let version: Option<i64> =
             sqlx::query_scalar("SELECT MAX(version) FROM schema_version").fetch_one(&self.pool).await?;
         let done = usize::try_from(version.unwrap_or(0)).unwrap_or(usize::MAX);
         if done > MIGRATIONS.len() {
-            let reason = format!("the index is of version {done}, this program knows {} at most", MIGRATIONS.len());
+            let reason =
+                format!("the index is of version {done}, this program knows {} at most", MIGRATIONS.len());
             return Err(sqlx::Error::Configuration(reason.into()));
         }
         for (at, step) in MIGRATIONS.iter().enumerate().skip(done) {
@@ -111,8 +114,10 @@ impl Index {
     /// # Errors
     /// When the index fails.
     pub async fn node(&self, key: &Key) -> Result<Option<(NodeEntry, UnixTime)>, sqlx::Error> {
-        let row: Option<(String, i64)> =
-            sqlx::query_as("SELECT entry, seen FROM nodes WHERE key = $1").bind(&key.0[..]).fetch_optional(&self.pool).await?;
+        let row: Option<(String, i64)> = sqlx::query_as("SELECT entry, seen FROM nodes WHERE key = $1")
+            .bind(&key.0[..])
+            .fetch_optional(&self.pool)
+            .await?;
         Ok(row.and_then(node_of))
     }
 
@@ -121,8 +126,10 @@ impl Index {
     /// # Errors
     /// When the index fails.
     pub async fn node_at(&self, url: &str) -> Result<Option<(NodeEntry, UnixTime)>, sqlx::Error> {
-        let row: Option<(String, i64)> =
-            sqlx::query_as("SELECT entry, seen FROM nodes WHERE url = $1").bind(url).fetch_optional(&self.pool).await?;
+        let row: Option<(String, i64)> = sqlx::query_as("SELECT entry, seen FROM nodes WHERE url = $1")
+            .bind(url)
+            .fetch_optional(&self.pool)
+            .await?;
         Ok(row.and_then(node_of))
     }
 
@@ -132,7 +139,9 @@ impl Index {
     /// When the index fails.
     pub async fn nodes(&self) -> Result<Vec<(NodeEntry, UnixTime)>, sqlx::Error> {
         let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT entry, seen FROM nodes ORDER BY seen DESC LIMIT 1000").fetch_all(&self.pool).await?;
+            sqlx::query_as("SELECT entry, seen FROM nodes ORDER BY seen DESC LIMIT 1000")
+                .fetch_all(&self.pool)
+                .await?;
         Ok(rows.into_iter().filter_map(node_of).collect())
     }
 
@@ -212,7 +221,11 @@ impl Index {
     ///
     /// # Errors
     /// When the index fails.
-    pub async fn receipts(&self, info_hash: &InfoHash, now: UnixTime) -> Result<Vec<Signed<Receipt>>, sqlx::Error> {
+    pub async fn receipts(
+        &self,
+        info_hash: &InfoHash,
+        now: UnixTime,
+    ) -> Result<Vec<Signed<Receipt>>, sqlx::Error> {
         let rows: Vec<Vec<u8>> =
             sqlx::query_scalar("SELECT receipt FROM receipts WHERE info_hash = $1 AND expires > $2 ORDER BY expires DESC LIMIT 64")
                 .bind(&info_hash.0[..])
@@ -250,7 +263,10 @@ impl Index {
     /// # Errors
     /// When the index fails.
     pub async fn prune(&self, now: UnixTime) -> Result<(), sqlx::Error> {
-        sqlx::query("DELETE FROM receipts WHERE expires <= $1").bind(seconds(now)).execute(&self.pool).await?;
+        sqlx::query("DELETE FROM receipts WHERE expires <= $1")
+            .bind(seconds(now))
+            .execute(&self.pool)
+            .await?;
         sqlx::query(
             "DELETE FROM torrents WHERE NOT EXISTS (SELECT 1 FROM receipts WHERE receipts.info_hash = torrents.info_hash)",
         )

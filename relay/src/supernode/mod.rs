@@ -12,8 +12,8 @@ use crate::node::clock;
 use anatomic_core::address::Policy;
 use anatomic_core::{InfoHash, Magnet, Metainfo};
 use anatomic_mesh::api::{
-    Handover, Indexed, Lookup, NodeEntry, Offer, Planting, Problem, RefusedReceipt, SupernodeEntry, WithdrawRequest, codes,
-    paths,
+    Handover, Indexed, Lookup, NodeEntry, Offer, Planting, Problem, RefusedReceipt, SupernodeEntry,
+    WithdrawRequest, codes, paths,
 };
 use anatomic_mesh::{Key, Receipt, Signed, UnixTime, link};
 use fastrand::Rng;
@@ -70,7 +70,8 @@ impl Supernode {
         if known.is_some_and(|(_, seen)| now.0.saturating_sub(seen.0) < FRESH) {
             return Ok(());
         }
-        let node = visit::node(url, self.network).await.map_err(|reason| Problem::new(codes::MALFORMED, reason))?;
+        let node =
+            visit::node(url, self.network).await.map_err(|reason| Problem::new(codes::MALFORMED, reason))?;
         info!(node = %node.key, %url, "listed a node");
         self.list(&node).await
     }
@@ -115,7 +116,8 @@ impl Supernode {
         let metainfo = match &handover.torrent {
             None => None,
             Some(file) => {
-                let metainfo = Metainfo::from_torrent(&file.0).map_err(|error| Problem::new(codes::TORRENT, error))?;
+                let metainfo =
+                    Metainfo::from_torrent(&file.0).map_err(|error| Problem::new(codes::TORRENT, error))?;
                 if metainfo.info_hash() != info_hash {
                     return Err(Problem::new(codes::TORRENT, "the torrent is not the one of the receipts"));
                 }
@@ -152,7 +154,8 @@ impl Supernode {
     async fn check(&self, receipt: &Signed<Receipt>) -> Result<(), String> {
         receipt.check_time(clock::now()).map_err(|error| error.to_string())?;
         let url = receipt.url.trim_end_matches('/');
-        let known = || async { self.index.node(&receipt.node).await.map_err(|error| failed(&error).to_string()) };
+        let known =
+            || async { self.index.node(&receipt.node).await.map_err(|error| failed(&error).to_string()) };
         if known().await?.is_none() {
             // A node of another supernode: look for ourselves.
             self.register(url).await.map_err(|problem| problem.to_string())?;
@@ -170,12 +173,15 @@ impl Supernode {
     /// When the index cannot be read.
     pub async fn lookup(&self, info_hash: &InfoHash) -> Result<Option<Lookup>, Problem> {
         let now = clock::now();
-        let Some(row) = self.index.torrent(info_hash).await.map_err(|error| failed(&error))? else { return Ok(None) };
+        let Some(row) = self.index.torrent(info_hash).await.map_err(|error| failed(&error))? else {
+            return Ok(None);
+        };
         let (nodes, receipts) = self.nodes_of(info_hash, now).await?;
         if receipts.is_empty() {
             return Ok(None);
         }
-        let living: Vec<_> = nodes.iter().filter(|node| node.seen.is_some_and(|age| age <= LIVING)).cloned().collect();
+        let living: Vec<_> =
+            nodes.iter().filter(|node| node.seen.is_some_and(|age| age <= LIVING)).cloned().collect();
         let torrent = Magnet {
             info_hash_v2: row.info_hash_v2,
             name: row.name.clone(),
@@ -206,7 +212,8 @@ impl Supernode {
     pub async fn torrent_file(&self, info_hash: &InfoHash) -> Result<Option<Vec<u8>>, Problem> {
         let row = self.index.torrent(info_hash).await.map_err(|error| failed(&error))?;
         let Some(torrent) = row.and_then(|row| row.torrent) else { return Ok(None) };
-        let metainfo = Metainfo::from_torrent(&torrent).map_err(|error| Problem::new(codes::INTERNAL, error))?;
+        let metainfo =
+            Metainfo::from_torrent(&torrent).map_err(|error| Problem::new(codes::INTERNAL, error))?;
         let (nodes, _) = self.nodes_of(info_hash, clock::now()).await?;
         Ok(Some(link::torrent(&metainfo, &nodes, &[self.url.clone()]).to_torrent()))
     }
@@ -238,7 +245,11 @@ impl Supernode {
             .withdraw(&withdrawal.info_hash, &withdrawal.planter)
             .await
             .map_err(|error| failed(&error))?;
-        if gone { Ok(()) } else { Err(Problem::new(codes::NOT_FOUND, "this planter has no receipt here for that torrent")) }
+        if gone {
+            Ok(())
+        } else {
+            Err(Problem::new(codes::NOT_FOUND, "this planter has no receipt here for that torrent"))
+        }
     }
 
     /// How many torrents and nodes are indexed.
@@ -288,7 +299,9 @@ impl Supernode {
             if nodes.iter().any(|node| node.key == receipt.node) {
                 continue;
             }
-            if let Some((node, seen)) = self.index.node(&receipt.node).await.map_err(|error| failed(&error))? {
+            if let Some((node, seen)) =
+                self.index.node(&receipt.node).await.map_err(|error| failed(&error))?
+            {
                 nodes.push(aged(node, seen, now));
             }
         }

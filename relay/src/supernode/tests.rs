@@ -158,7 +158,13 @@ async fn only_living_nodes_that_take_torrents_are_offered() {
 
 #[tokio::test]
 async fn strangers_cannot_make_a_public_supernode_look_inwards() {
-    for url in ["http://127.0.0.1:1", "http://10.0.0.1", "http://[::1]", "http://localhost:1", "http://169.254.169.254"] {
+    for url in [
+        "http://127.0.0.1:1",
+        "http://10.0.0.1",
+        "http://[::1]",
+        "http://localhost:1",
+        "http://169.254.169.254",
+    ] {
         let reason = visit::node(url, Policy::Public).await.unwrap_err();
         assert!(reason.contains("not in the network"), "{url}: {reason}");
     }

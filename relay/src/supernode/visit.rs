@@ -47,10 +47,8 @@ pub async fn node(url: &str, network: Policy) -> Result<NodeEntry, String> {
         .into_iter()
         .find(|address| network.check_ip(address.ip()).is_ok())
         .ok_or_else(|| format!("{url} is not in the network that this supernode serves"))?;
-    let mut builder = reqwest::Client::builder()
-        .timeout(PATIENCE)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy();
+    let mut builder =
+        reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).no_proxy();
     if bare.parse::<IpAddr>().is_err() {
         builder = builder.resolve(bare, address);
     }
@@ -68,13 +66,16 @@ pub async fn node(url: &str, network: Policy) -> Result<NodeEntry, String> {
         return Err(format!("{url} answers {}: it is no node", answer.status()));
     }
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| format!("{url} broke off: {}", innermost(&error)))? {
+    while let Some(chunk) =
+        answer.chunk().await.map_err(|error| format!("{url} broke off: {}", innermost(&error)))?
+    {
         body.extend_from_slice(&chunk);
         if body.len() > MAX_DOCUMENT {
             return Err(format!("{url} answers with too much"));
         }
     }
-    let document: WellKnown = serde_json::from_slice(&body).map_err(|_| format!("{url} is no node of this network"))?;
+    let document: WellKnown =
+        serde_json::from_slice(&body).map_err(|_| format!("{url} is no node of this network"))?;
     judge(url, &challenge, document)
 }
 
@@ -84,7 +85,9 @@ fn judge(url: &str, challenge: &str, document: WellKnown) -> Result<NodeEntry, S
     if proof.key != document.key {
         return Err(format!("{url} proves another key than it names"));
     }
-    proof.check(challenge, url, clock::now()).map_err(|error| format!("the proof of {url} does not hold: {error}"))?;
+    proof
+        .check(challenge, url, clock::now())
+        .map_err(|error| format!("the proof of {url} does not hold: {error}"))?;
     let mut node = document.node.ok_or_else(|| format!("{url} is no node"))?;
     if node.key != document.key || node.url != url {
         return Err(format!("{url} describes itself as {}", node.url));

@@ -8,8 +8,9 @@ use sha2::{Digest as _, Sha256};
 /// The policy for a page with this `index.html`.
 #[must_use]
 pub(super) fn of(index: &str) -> HeaderValue {
-    let hashes: String =
-        inline_scripts(index).map(|script| format!(" 'sha256-{}'", base64(&Sha256::digest(script)))).collect();
+    let hashes: String = inline_scripts(index)
+        .map(|script| format!(" 'sha256-{}'", base64(&Sha256::digest(script))))
+        .collect();
     let policy = format!(
         "default-src 'none'; \
          script-src 'self' 'wasm-unsafe-eval'{hashes}; \
@@ -44,7 +45,11 @@ fn base64(bytes: &[u8]) -> String {
         for digit in 0..4 {
             let value = number >> (18 - 6 * digit) & 63;
             let known = digit <= chunk.len();
-            text.push(if known { DIGITS.get(value as usize).map_or('=', |digit| char::from(*digit)) } else { '=' });
+            text.push(if known {
+                DIGITS.get(value as usize).map_or('=', |digit| char::from(*digit))
+            } else {
+                '='
+            });
         }
     }
     text
@@ -56,7 +61,9 @@ mod tests {
 
     #[test]
     fn base64_is_that_of_rfc_4648() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
     }

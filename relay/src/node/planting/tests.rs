@@ -74,7 +74,10 @@ fn a_planted_torrent_survives_a_restart_with_its_receipts_and_metadata() {
     let planting = bed.open(api::Planting::Open);
     let read = planting.get(&hash).unwrap();
     assert!(planting.admits(&hash));
-    assert_eq!((read.receipts.len(), read.metainfo.is_some(), read.magnet.name.as_deref()), (1, true, Some("a")));
+    assert_eq!(
+        (read.receipts.len(), read.metainfo.is_some(), read.magnet.name.as_deref()),
+        (1, true, Some("a"))
+    );
     let foreign = read.foreign_trackers("http://127.0.0.1:1");
     assert!(foreign.is_empty() || foreign == [["http://t.example/announce"]], "{foreign:?}");
 }
@@ -97,7 +100,9 @@ fn planting_again_renews_and_a_second_planter_gets_a_receipt_of_its_own() {
 fn the_host_decides_who_may_plant() {
     let bed = Bed::new("policy");
     let hash = InfoHash([9; 20]);
-    let code = |policy, number| bed.open(policy).plant(bed.request(&planter(number), None, hash)).map_err(|p| p.code);
+    let code = |policy, number| {
+        bed.open(policy).plant(bed.request(&planter(number), None, hash)).map_err(|p| p.code)
+    };
     assert_eq!(code(api::Planting::Off, 2).unwrap_err(), codes::PLANTING_OFF);
     assert_eq!(code(api::Planting::Key, 3).unwrap_err(), codes::PLANTING_OFF);
     assert!(code(api::Planting::Key, 2).is_ok());
@@ -122,7 +127,10 @@ fn a_full_node_says_so_and_still_renews() {
     for byte in [1, 2] {
         planting.plant(bed.request(&planter(2), None, InfoHash([byte; 20]))).unwrap();
     }
-    assert_eq!(planting.plant(bed.request(&planter(2), None, InfoHash([3; 20]))).unwrap_err().code, codes::FULL);
+    assert_eq!(
+        planting.plant(bed.request(&planter(2), None, InfoHash([3; 20]))).unwrap_err().code,
+        codes::FULL
+    );
     assert!(planting.plant(bed.request(&planter(2), None, InfoHash([1; 20]))).is_ok());
 }
 
@@ -134,8 +142,12 @@ fn only_its_planter_unplants_and_the_last_one_takes_the_torrent_along() {
     planting.plant(bed.request(&planter(2), None, hash)).unwrap();
     let withdraw = |number: u8| {
         let identity = planter(number);
-        let withdrawal =
-            Withdrawal { info_hash: hash, node: bed.node.key(), planter: identity.key(), issued: clock::now() };
+        let withdrawal = Withdrawal {
+            info_hash: hash,
+            node: bed.node.key(),
+            planter: identity.key(),
+            issued: clock::now(),
+        };
         planting.withdraw(&WithdrawRequest { withdrawal: Signed::new(withdrawal, &identity).unwrap() })
     };
     assert_eq!(withdraw(3).unwrap_err().code, codes::NOT_FOUND);
