@@ -27,20 +27,26 @@
 #![allow(dead_code)]
 
 pub mod add;
+mod announcer;
 mod bridge;
+mod candidates;
+mod choker;
 pub mod config;
 mod engine;
 mod hash;
 pub mod keys;
 mod limiter;
 pub mod link;
+mod metadata;
 pub mod output;
 mod peer;
+mod picker;
 mod rate;
 pub mod resume;
 mod shared;
 mod torrent;
 pub mod view;
+mod window;
 
 pub use add::{AddTorrent, Limits, Misuse, Mode, PickOrder, Priority, Source, Start, TorrentSource};
 pub use config::{Config, Role, Schemes, Tiers};
