@@ -2,7 +2,7 @@
 //!
 //! No BitTorrent here: this is the yardstick that the node's throughput is compared with. Each run starts a fresh
 //! endpoint and a fresh browser with its default WebRTC settings. Usage:
-//! `cargo run --release -p anatomic-tests --example bench_datachannel -- [down|up|plain|open|all] [RUNS] [MIB]`
+//! `cargo run --release -p anatomic-tests --example bench_datachannel -- [down|up|plain|open|lite|memory|all] [RUNS] [MIB]`
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -15,6 +15,7 @@ use anatomic_tests::scene::{self, Scene};
 use anatomic_tests::serve::Server;
 use bytes::Bytes;
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 /// The page: one connection, one channel, counts what it gets and sends what it is told to.
 const PAGE: &str = r#"<!doctype html><meta charset=utf-8><title>data channel</title><script>
@@ -63,7 +64,14 @@ async fn server() -> Server {
 }
 
 fn endpoint() -> Endpoint {
-    Endpoint::bind(EndpointConfig::new("127.0.0.1:0".parse().unwrap())).expect("a UDP port")
+    endpoint_with(false)
+}
+
+fn endpoint_with(ice_lite: bool) -> Endpoint {
+    let mut config = EndpointConfig::new("127.0.0.1:0".parse().unwrap());
+    config.ice_lite = ice_lite;
+    config.limits.connections_per_address = 10_000;
+    Endpoint::bind(config).expect("a UDP port")
 }
 
 /// Connects a fresh tab with the endpoint; also how long it took from the answer to the open channel.
@@ -131,8 +139,8 @@ async fn up(scene: &Scene, bytes: usize) -> f64 {
 }
 
 /// How long openings take: from the answer made to the channel open here, signalling through DevTools included.
-async fn opening(scene: &Scene, count: usize) -> f64 {
-    let (server, endpoint) = (server().await, endpoint());
+async fn opening(scene: &Scene, count: usize, ice_lite: bool) -> f64 {
+    let (server, endpoint) = (server().await, endpoint_with(ice_lite));
     let browser = Browser::launch(scene, "open").await;
     let tab = page(scene, &browser, &server).await;
     let mut times = Vec::new();
@@ -169,6 +177,72 @@ async fn plain(scene: &Scene, bytes: usize) -> f64 {
     rate
 }
 
+/// Memory of an endpoint for each connection, idle and after `mib` MiB through each; the remotes are another process.
+async fn memory(connections: usize, mib: usize) {
+    let endpoint = endpoint();
+    let mut child = tokio::process::Command::new(std::env::current_exe().expect("this program"))
+        .args(["clients", &connections.to_string(), &mib.to_string()])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the clients' process");
+    let mut input = child.stdin.take().expect("its input");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let empty = resident();
+    let mut open = Vec::new();
+    for _ in 0..connections {
+        let offer: String = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+        let (answer, pending) = endpoint.answer(&offer).await.expect("an answer");
+        input.write_all(format!("{}\n", json!(answer)).as_bytes()).await.unwrap();
+        open.push(pending.opened().await.expect("an open channel"));
+    }
+    let idle = resident();
+    let block = Bytes::from(vec![0x5A_u8; 1 << 20]);
+    for connection in &open {
+        for _ in 0..mib {
+            connection.send(block.clone()).await.expect("an open channel");
+        }
+    }
+    for connection in &open {
+        connection.flushed().await;
+    }
+    let used = resident();
+    let each = |now: u64| now.saturating_sub(empty) as f64 / 1024.0 / connections as f64;
+    println!(
+        "memory: {connections} connections; endpoint {} KiB; each {:.0} KiB idle, {:.0} KiB after {mib} MiB sent",
+        empty / 1024,
+        each(idle),
+        each(used)
+    );
+}
+
+/// The other process of [`memory`].
+async fn clients(connections: usize) {
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let mut kept = Vec::new();
+    for _ in 0..connections {
+        let endpoint = endpoint();
+        let (offer, pending) = endpoint.offer().await.expect("an offer");
+        println!("{}", json!(offer));
+        let answer: String = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+        let connection = pending.accept_answer(&answer).await.expect("a good answer").opened().await;
+        let connection = connection.expect("an open channel");
+        kept.push(tokio::spawn(async move {
+            while connection.recv().await.is_some() {}
+            drop(endpoint);
+        }));
+    }
+    let _ = lines.next_line().await;
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
 /// Datagrams that this machine's sockets have dropped because they were full.
 fn browser_drops() -> u64 {
     let text = std::fs::read_to_string("/proc/net/snmp").unwrap_or_default();
@@ -188,11 +262,16 @@ async fn main() {
     let what = args.next().unwrap_or_else(|| "all".to_owned());
     let runs: usize = args.next().map_or(3, |n| n.parse().expect("a number of runs"));
     let mib: usize = args.next().map_or(256, |n| n.parse().expect("a number of MiB"));
-    for kind in ["down", "up", "plain", "open"] {
+    match what.as_str() {
+        "memory" => return memory(runs, mib).await,
+        "clients" => return clients(runs).await,
+        _ => {}
+    }
+    for kind in ["down", "up", "plain", "open", "lite"] {
         if what != kind && what != "all" {
             continue;
         }
-        let unit = if kind == "open" { "ms" } else { "MB/s" };
+        let unit = if matches!(kind, "open" | "lite") { "ms" } else { "MB/s" };
         println!("{kind}: {mib} MiB, {runs} runs, load {}", load());
         let mut rates = Vec::new();
         for run in 0..runs {
@@ -202,7 +281,8 @@ async fn main() {
                 rate = match kind {
                     "down" => down(scene, mib << 20).await,
                     "up" => up(scene, mib << 20).await,
-                    "open" => opening(scene, 20).await,
+                    "open" => opening(scene, 20, false).await,
+                    "lite" => opening(scene, 20, true).await,
                     _ => plain(scene, mib << 20).await,
                 };
             })

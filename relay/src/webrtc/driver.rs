@@ -19,7 +19,7 @@ use super::counters::{Live, add};
 use super::endpoint::Command;
 use super::outbound::{Checks, Outbound};
 use super::session::{Next, Session};
-use super::socket::UdpPort;
+use super::socket::{Received, UdpPort};
 use super::stun::{self, RateLimit, Stun};
 
 /// Calls to the kernel for received datagrams in one round.
@@ -92,6 +92,7 @@ impl Driver {
     /// Runs until every handle of the endpoint is gone or one asked for the end.
     pub(super) async fn run(mut self) {
         let mut woken = Vec::new();
+        let mut received = Received::new();
         let mut finished = None;
         while finished.is_none() {
             let (first, ended) = self.wait().await;
@@ -105,7 +106,7 @@ impl Driver {
             while let Ok(command) = self.commands.try_recv() {
                 finished = self.command(now, command).map(Some).or(finished);
             }
-            self.receive(now);
+            self.receive(now, &mut received);
             self.waker.take(&mut woken);
             for id in woken.drain(..) {
                 if let Some(session) = self.sessions.get(&id) {
@@ -147,26 +148,24 @@ impl Driver {
         }
     }
 
-    fn receive(&mut self, now: Instant) {
+    fn receive(&mut self, now: Instant, received: &mut Received) {
         for _ in 0..RECEIVE_CALLS {
-            let mut batch: Vec<(SocketAddr, Option<IpAddr>, Vec<u8>)> = Vec::new();
-            let more = self.port.receive(|from, to, datagram| batch.push((from, to, datagram.to_vec())));
-            let (mut count, mut bytes) = (0, 0);
-            for (from, to, datagram) in batch {
-                count += 1;
-                bytes += datagram.len() as u64;
-                self.datagram(now, from, to, &datagram);
-            }
-            add(&self.live.datagrams_received, count);
-            add(&self.live.bytes_received, bytes);
-            match more {
+            match self.port.receive(received) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
-                    tracing::warn!(%error, "the WebRTC socket cannot be read");
+                    tracing::debug!(%error, "the WebRTC socket cannot be read");
                     return;
                 }
             }
+            let (mut count, mut bytes) = (0, 0);
+            for (from, to, datagram) in received.datagrams() {
+                count += 1;
+                bytes += datagram.len() as u64;
+                self.datagram(now, from, to, datagram);
+            }
+            add(&self.live.datagrams_received, count);
+            add(&self.live.bytes_received, bytes);
         }
     }
 

@@ -32,11 +32,16 @@ const DISCONNECTED_AFTER: Duration = Duration::from_secs(5);
 const FAILED_AFTER: Duration = Duration::from_secs(25);
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
+/// Data channels beside the one we use that are closed again before the connection is.
+const MAX_SURPLUS: usize = 8;
+
 /// One connection of the `rtc` crate.
 pub(super) struct RtcCore {
     peer: Box<RTCPeerConnection>,
     channel: Option<RTCDataChannelId>,
     open: bool,
+    /// Channels beside ours that the remote opened.
+    surplus: usize,
     local: LocalParameters,
     addresses: Vec<SocketAddr>,
 }
@@ -92,7 +97,7 @@ impl RtcCore {
             fingerprint: ours.fingerprint,
             setup: ours.setup,
         };
-        Ok(Self { peer, channel, open: false, local, addresses: config.local.to_vec() })
+        Ok(Self { peer, channel, open: false, surplus: 0, local, addresses: config.local.to_vec() })
     }
 
     /// The first ordered, reliable channel is ours; any other is closed again.
@@ -104,7 +109,9 @@ impl RtcCore {
         let wanted = !self.open && self.channel.is_none_or(|own| own == id);
         if !wanted {
             let _ = channel.close();
-            return None;
+            self.surplus += 1;
+            return (self.surplus > MAX_SURPLUS)
+                .then(|| CoreEvent::Closed("the remote opened too many data channels".to_owned()));
         }
         if !stream {
             return Some(CoreEvent::Closed(

@@ -336,6 +336,13 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    /// Whatever ends the driver, no handle waits for ever. A reason given before stays.
+    fn drop(&mut self) {
+        self.shared.set_closed(CloseReason::EndpointClosed);
+    }
+}
+
 /// Takes exactly `len` bytes from the front of the queue (less if it holds less).
 fn gather(queue: &mut VecDeque<Bytes>, len: usize) -> BytesMut {
     let mut message = BytesMut::with_capacity(len);

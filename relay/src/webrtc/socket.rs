@@ -22,7 +22,31 @@ pub(super) struct UdpPort {
     socket: tokio::net::UdpSocket,
     state: UdpSocketState,
     bound: SocketAddr,
+}
+
+/// What one call to the kernel received.
+pub(super) struct Received {
     buffers: Vec<Vec<u8>>,
+    metas: [RecvMeta; RECEIVE_BATCH],
+    count: usize,
+}
+
+impl Received {
+    /// Empty buffers.
+    pub(super) fn new() -> Self {
+        let buffers = (0..RECEIVE_BATCH).map(|_| vec![0; RECEIVE_BUFFER]).collect();
+        Self { buffers, metas: [RecvMeta::default(); RECEIVE_BATCH], count: 0 }
+    }
+
+    /// Each datagram with its source and the address of ours that it was sent to.
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, Option<IpAddr>, &[u8])> {
+        self.metas.iter().zip(&self.buffers).take(self.count).flat_map(|(meta, buffer)| {
+            let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+            let to = meta.dst_ip.map(|ip| ip.to_canonical());
+            let train = buffer.get(..meta.len).unwrap_or_default();
+            train.chunks(meta.stride.max(1)).map(move |datagram| (source, to, datagram))
+        })
+    }
 }
 
 impl UdpPort {
@@ -31,8 +55,7 @@ impl UdpPort {
         let bound = socket.local_addr()?;
         let socket = tokio::net::UdpSocket::from_std(socket)?;
         let state = UdpSocketState::new((&socket).into())?;
-        let buffers = (0..RECEIVE_BATCH).map(|_| vec![0; RECEIVE_BUFFER]).collect();
-        Ok(Self { socket, state, bound, buffers })
+        Ok(Self { socket, state, bound })
     }
 
     pub(super) async fn readable(&self) {
@@ -43,34 +66,22 @@ impl UdpPort {
         let _ = self.socket.writable().await;
     }
 
-    /// Receives what is there in one call and hands each datagram to `each` with its source and the address of ours
-    /// that it was sent to. `Ok(false)` when nothing was there.
-    pub(super) fn receive(
-        &mut self,
-        mut each: impl FnMut(SocketAddr, Option<IpAddr>, &[u8]),
-    ) -> io::Result<bool> {
-        let mut metas = [RecvMeta::default(); RECEIVE_BATCH];
+    /// Receives what is there in one call; `Ok(false)` when nothing was there.
+    pub(super) fn receive(&self, into: &mut Received) -> io::Result<bool> {
+        into.count = 0;
         let (socket, state) = (&self.socket, &self.state);
-        let mut slices: Vec<IoSliceMut<'_>> = self.buffers.iter_mut().map(|b| IoSliceMut::new(b)).collect();
-        let received =
-            socket.try_io(Interest::READABLE, || state.recv(socket.into(), &mut slices, &mut metas));
-        drop(slices);
-        let count = match received {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            // A peer's closed port, reported by ICMP on the next call: not this socket's problem.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(true),
-            Err(error) => return Err(error),
-        };
-        for (meta, buffer) in metas.iter().zip(&self.buffers).take(count) {
-            let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
-            let to = meta.dst_ip.map(|ip| ip.to_canonical());
-            let train = buffer.get(..meta.len).unwrap_or_default();
-            for datagram in train.chunks(meta.stride.max(1)) {
-                each(source, to, datagram);
+        let metas = &mut into.metas;
+        let mut slices: Vec<IoSliceMut<'_>> = into.buffers.iter_mut().map(|b| IoSliceMut::new(b)).collect();
+        match socket.try_io(Interest::READABLE, || state.recv(socket.into(), &mut slices, metas)) {
+            Ok(count) => {
+                into.count = count;
+                Ok(true)
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            // A peer's closed port, reported by ICMP on the next call: not this socket's problem.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(true),
+            Err(error) => Err(error),
         }
-        Ok(true)
     }
 
     /// Sends one train. `WouldBlock` means nothing was sent.
