@@ -84,7 +84,7 @@ async fn connect(tab: &Tab, endpoint: &Endpoint) -> (Connection, Duration) {
     (connection, start.elapsed())
 }
 
-async fn down(scene: &Scene, bytes: usize) -> f64 {
+pub(crate) async fn down(scene: &Scene, bytes: usize) -> f64 {
     let (server, endpoint) = (server().await, endpoint());
     let browser = Browser::launch(scene, "down").await;
     let tab = page(scene, &browser, &server).await;
@@ -158,7 +158,7 @@ async fn opening(scene: &Scene, count: usize, ice_lite: bool) -> f64 {
 }
 
 /// Page to page in two browsers; our STUN service shows them an address that the other can use.
-async fn plain(scene: &Scene, bytes: usize) -> f64 {
+pub(crate) async fn plain(scene: &Scene, bytes: usize) -> f64 {
     let (server, endpoint) = (server().await, endpoint());
     let ice = json!([{ "urls": format!("stun:{}", endpoint.local_addr()) }]);
     let (one, two) = (Browser::launch(scene, "one").await, Browser::launch(scene, "two").await);

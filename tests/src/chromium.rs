@@ -128,6 +128,14 @@ impl Browser {
     /// # Panics
     /// When the browser does not.
     pub async fn open(&self, scene: &Scene, url: &str) -> Tab {
+        self.open_with(scene, url, "").await
+    }
+
+    /// As [`Browser::open`], with `script` run before each document's own.
+    ///
+    /// # Panics
+    /// When the browser does not.
+    pub async fn open_with(&self, scene: &Scene, url: &str, script: &str) -> Tab {
         let made = self.inner.cdp.call("", "Target.createTarget", json!({ "url": "about:blank" }));
         let made = made.await.expect("a new tab");
         let target = made["targetId"].as_str().expect("a target id").to_owned();
@@ -140,6 +148,10 @@ impl Browser {
         };
         scene.watch(tab.clone());
         tab.call("Page.enable", json!({})).await;
+        if !script.is_empty() {
+            let params = json!({ "source": script });
+            tab.call("Page.addScriptToEvaluateOnNewDocument", params).await;
+        }
         tab.go(url).await;
         tab
     }

@@ -13,6 +13,7 @@
 
 pub mod anatomic;
 pub mod aria2;
+pub mod bench;
 pub mod cdp;
 pub mod chromium;
 pub mod content;

@@ -37,6 +37,44 @@ pub struct Shown {
     pub text: String,
 }
 
+/// Looks at the first torrent's element every 4 ms and notes when it changes.
+const STOPWATCH: &str = "(() => {
+    const times = window.__times = {};
+    const note = (name, value) => { times[name] ??= value ?? performance.now() / 1000; };
+    setInterval(() => {
+        const e = document.querySelector('[data-info-hash][data-state]');
+        if (!e) return;
+        note('listed');
+        if (e.dataset.state !== 'metadata') note('metadata');
+        const share = +e.dataset.progress;
+        if (share > 0) { note('first'); note('share', share); }
+        if (share >= 1) note('done');
+    }, 4);
+})()";
+
+/// When things happened in the page, in seconds since the document was asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// The torrent was in the list.
+    pub listed: f64,
+    /// Its metadata was there.
+    pub metadata: f64,
+    /// Its first pieces were there.
+    pub first: f64,
+    /// The share (0 to 1) that was there at `first`.
+    pub share: f64,
+    /// It was complete.
+    pub done: f64,
+}
+
+impl Times {
+    /// Rate in MB/s (10^6 bytes) between the first pieces and the end of `length` bytes.
+    #[must_use]
+    pub fn rate(&self, length: u64) -> f64 {
+        (1.0 - self.share) * length as f64 / 1e6 / (self.done - self.first).max(1e-9)
+    }
+}
+
 /// A tab with our page in it.
 #[derive(Clone)]
 pub struct Page {
@@ -50,6 +88,32 @@ impl Page {
         let page = Self { tab };
         page.ready().await;
         page
+    }
+
+    /// As [`Page::open`], with a stopwatch in the page: see [`Page::times`].
+    pub async fn open_timed(scene: &Scene, browser: &Browser, url: &str) -> Self {
+        let tab = browser.open_with(scene, url, STOPWATCH).await;
+        let page = Self { tab };
+        page.ready().await;
+        page
+    }
+
+    /// What the stopwatch saw, in seconds since the document was asked for: when the first torrent
+    /// was `listed`, had its `metadata`, its `first` piece, was `done`; and the share that it had
+    /// at `first`. Only of a page opened with [`Page::open_timed`]; 0 is not yet.
+    ///
+    /// # Panics
+    /// When the page does not answer.
+    pub async fn times(&self) -> Times {
+        let times = self.tab.eval("window.__times").await;
+        let seconds = |name: &str| times[name].as_f64().unwrap_or(0.0);
+        Times {
+            listed: seconds("listed"),
+            metadata: seconds("metadata"),
+            first: seconds("first"),
+            share: seconds("share"),
+            done: seconds("done"),
+        }
     }
 
     /// The tab.
