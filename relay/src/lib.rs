@@ -3,9 +3,12 @@
 //! Knows nothing of the BitTorrent rules themselves; those live in the sans-IO crates under `shared`.
 #![deny(missing_docs)]
 
+pub mod announce;
 pub mod cli;
+pub mod driver;
 pub mod http;
 pub mod node;
+pub mod store;
 pub mod supernode;
 pub mod tracker;
 pub mod webrtc;

@@ -1,0 +1,49 @@
+//! Opens and accepts TCP connections.
+//!
+//! Whom to dial is the engine's choice and whom one may dial is policy; here is only the doing, and its time limit.
+
+use super::session::Message;
+use anatomic_core::address::unmapped;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Time for a TCP handshake.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Wait after the system refused to accept (mostly: too many open files).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Connects to a peer, within the time limit.
+pub(super) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+        Ok(result) => result,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// Accepts connections while there are `places`, until the session is over. Who gets no place waits in the kernel.
+pub(super) async fn listen(listener: TcpListener, to: UnboundedSender<Message>, places: Arc<Semaphore>) {
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            () = to.closed() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                let message = Message::Accepted { stream, address: unmapped(address), place };
+                if to.send(message).is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

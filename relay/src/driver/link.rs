@@ -1,0 +1,250 @@
+//! One connection to a peer: a socket or a data channel, pumped by a task of its own.
+//!
+//! Knows no message. The engine's task writes to it directly, since a write seldom waits; reading, and waiting for
+//! room, is the pump's part, so that a connection costs the engine's task nothing while it is quiet.
+
+use crate::webrtc;
+use anatomic_engine::PeerKey;
+use bytes::{Bytes, BytesMut};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::Sender;
+
+/// Smallest and largest read, in bytes. Large reads make few wake-ups; small ones keep idle peers cheap.
+const READ: std::ops::RangeInclusive<usize> = (16 * 1024)..=(256 * 1024);
+/// Bytes that wait in a socket before it counts as full: enough for a fast path, little enough that a choke or a
+/// cancel still means something.
+const UNSENT: u32 = 256 * 1024;
+
+/// What a pump tells the engine's task.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// Bytes came.
+    Received(PeerKey, Bytes),
+    /// There is room again, after [`Link::wait_for_room`].
+    Room(PeerKey),
+    /// The connection is over.
+    Closed(PeerKey),
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    carrier: Carrier,
+    paused: AtomicBool,
+    full: AtomicBool,
+    closing: AtomicBool,
+    changed: Notify,
+}
+
+/// What carries the bytes.
+#[derive(Debug)]
+pub(super) enum Carrier {
+    Tcp(TcpStream),
+    WebRtc(webrtc::Connection),
+}
+
+/// How a flush ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// Everything was taken.
+    All,
+    /// There is no more room now.
+    Full,
+    /// The connection is over.
+    Over,
+}
+
+/// Bytes on their way to a link.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    /// What the engine wrote; empty once everything was taken.
+    pub(super) bytes: Vec<u8>,
+    /// How many of them were taken.
+    at: usize,
+}
+
+impl Link {
+    pub(super) fn new(carrier: Carrier) -> Arc<Self> {
+        if let Carrier::Tcp(stream) = &carrier {
+            // Both only tune; a system without them still works.
+            let _ = stream.set_nodelay(true);
+            let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
+        }
+        Arc::new(Self {
+            carrier,
+            paused: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            changed: Notify::new(),
+        })
+    }
+
+    /// How many bytes are worth preparing now; `None` if the carrier would not take a block.
+    pub(super) fn room(&self) -> Option<usize> {
+        match &self.carrier {
+            Carrier::Tcp(_) => Some(UNSENT as usize / 2),
+            Carrier::WebRtc(channel) => {
+                Some(channel.room()).filter(|room| *room >= anatomic_engine::MIN_ROOM)
+            }
+        }
+    }
+
+    /// Sends what fits of what waits.
+    pub(super) fn flush(&self, outbox: &mut Outbox) -> Flushed {
+        while outbox.at < outbox.bytes.len() {
+            let rest = outbox.bytes.get(outbox.at..).unwrap_or_default();
+            match &self.carrier {
+                Carrier::Tcp(stream) => match stream.try_write(rest) {
+                    Ok(0) => return Flushed::Over,
+                    Ok(count) => outbox.at += count,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Flushed::Full,
+                    Err(_) => return Flushed::Over,
+                },
+                Carrier::WebRtc(channel) => {
+                    if channel.close_reason().is_some() {
+                        return Flushed::Over;
+                    }
+                    let count = rest.len().min(channel.room());
+                    if count == 0 {
+                        return Flushed::Full;
+                    }
+                    let now = if count == outbox.bytes.len() {
+                        Bytes::from(std::mem::take(&mut outbox.bytes))
+                    } else {
+                        Bytes::copy_from_slice(rest.get(..count).unwrap_or_default())
+                    };
+                    match channel.try_send(now) {
+                        Ok(()) => outbox.at += count,
+                        // Nobody else sends on this channel, and room only grows.
+                        Err(_) => return Flushed::Over,
+                    }
+                }
+            }
+        }
+        outbox.bytes.clear();
+        outbox.at = 0;
+        Flushed::All
+    }
+
+    /// Has the pump say [`Heard::Room`] once there is room.
+    pub(super) fn wait_for_room(&self) {
+        self.full.store(true, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// Stops or goes on reading.
+    pub(super) fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// Ends the connection; the pump says nothing more.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        if let Carrier::WebRtc(channel) = &self.carrier {
+            channel.close();
+        }
+        self.changed.notify_one();
+    }
+
+    /// What the pump should wait for now: reading, writing.
+    fn wanted(&self) -> (bool, bool) {
+        (!self.paused.load(Ordering::Acquire), self.full.load(Ordering::Acquire))
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}
+
+/// Pumps a connection until it is over or closed.
+pub(super) async fn pump(link: Arc<Link>, peer: PeerKey, to: Sender<Heard>) {
+    match &link.carrier {
+        Carrier::Tcp(stream) => pump_tcp(&link, stream, peer, &to).await,
+        Carrier::WebRtc(channel) => pump_webrtc(&link, channel, peer, &to).await,
+    }
+    if !link.is_closing() {
+        // The receiver is gone only when the driver is.
+        let _ = to.send(Heard::Closed(peer)).await;
+    }
+}
+
+async fn pump_tcp(link: &Link, stream: &TcpStream, peer: PeerKey, to: &Sender<Heard>) {
+    let mut buffer = BytesMut::new();
+    let mut size = *READ.start();
+    while !link.is_closing() {
+        let interest = match link.wanted() {
+            (true, true) => Interest::READABLE | Interest::WRITABLE,
+            (true, false) => Interest::READABLE,
+            (false, true) => Interest::WRITABLE,
+            (false, false) => {
+                link.changed.notified().await;
+                continue;
+            }
+        };
+        let ready = tokio::select! {
+            biased;
+            () = link.changed.notified() => continue,
+            ready = stream.ready(interest) => ready,
+        };
+        let Ok(ready) = ready else { return };
+        if ready.is_writable()
+            && link.full.swap(false, Ordering::AcqRel)
+            && to.send(Heard::Room(peer)).await.is_err()
+        {
+            return;
+        }
+        if !ready.is_readable() || link.paused.load(Ordering::Acquire) {
+            continue;
+        }
+        // Room is kept until it is used up: the blocks cut from it share one allocation.
+        if buffer.capacity() < *READ.start() {
+            buffer = BytesMut::with_capacity(size);
+        }
+        let room = buffer.capacity();
+        match stream.try_read_buf(&mut buffer) {
+            Ok(0) => return,
+            Ok(count) => {
+                if count == room {
+                    size = (size * 2).min(*READ.end());
+                } else if count < size / 8 {
+                    size = (size / 2).max(*READ.start());
+                }
+                if to.send(Heard::Received(peer, buffer.split().freeze())).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+async fn pump_webrtc(link: &Link, channel: &webrtc::Connection, peer: PeerKey, to: &Sender<Heard>) {
+    while !link.is_closing() {
+        let (read, write) = link.wanted();
+        tokio::select! {
+            () = link.changed.notified() => {}
+            bytes = channel.recv(), if read => {
+                let Some(bytes) = bytes else { return };
+                if to.send(Heard::Received(peer, bytes)).await.is_err() {
+                    return;
+                }
+            }
+            () = channel.writable(), if write => {
+                if channel.close_reason().is_some() {
+                    return;
+                }
+                link.full.store(false, Ordering::Release);
+                if to.send(Heard::Room(peer)).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Drives one engine: owns its sockets, files, time and randomness, and carries out what it asks for.
+//!
+//! Decides nothing about BitTorrent. One task owns the engine; everything else reaches it by message, so nothing is
+//! locked and the engine never waits for a socket, a disk or a hash.
+//!
+//! ```text
+//!   pump (a task a connection) --bytes-->  +--------+  --> sockets (written directly, room decides)
+//!   disk and hash threads --answers----->  | engine |  --> disk and hash threads
+//!   dialler, listener, trackers -------->  +--------+  --> dialler, trackers, files' resume data
+//! ```
+
+mod dial;
+mod handle;
+mod jobs;
+mod link;
+mod session;
+mod storage;
+
+pub use handle::{Handle, OfferError, SessionError};
+pub(crate) use session::Message;
+pub use session::Session;
+
+use crate::announce::Announcers;
+use crate::webrtc::Endpoint;
+use anatomic_core::PeerId;
+use anatomic_core::address::Policy;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::{broadcast, mpsc};
+
+/// How a driver is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The engine's settings; the port that others reach us by is filled in.
+    pub engine: anatomic_engine::Config,
+    /// Where classic peers connect; `None`: nowhere, we only dial.
+    pub listen: Option<SocketAddr>,
+    /// Whom peers, trackers and links may have us dial.
+    pub peers: Policy,
+    /// Which hosts a torrent's tracker URLs may name.
+    pub trackers: Policy,
+    /// Makes and answers WebRTC offers; `None`: no data channels.
+    pub webrtc: Option<Endpoint>,
+    /// Connections accepted over TCP, at once.
+    pub accepted: usize,
+    /// Threads that hash; 0: one a core, four at most.
+    pub hashers: usize,
+    /// Threads that read and write files. Pieces are spread over them.
+    pub disks: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            engine: anatomic_engine::Config::default(),
+            listen: None,
+            peers: Policy::Public,
+            trackers: Policy::Public,
+            webrtc: None,
+            accepted: 500,
+            hashers: 0,
+            disks: 2,
+        }
+    }
+}
+
+/// Starts a driver: binds its port, starts its threads and its task.
+///
+/// # Errors
+/// When the address cannot be bound, a thread cannot be started, or the system gives no randomness.
+pub async fn start(mut config: Config) -> io::Result<Handle> {
+    let listener = match config.listen {
+        Some(address) => Some(TcpListener::bind(address).await?),
+        None => None,
+    };
+    let local = listener.as_ref().map(TcpListener::local_addr).transpose()?;
+    config.engine.listen_port = local.map(|address| address.port());
+
+    let mut tail = [0; 12];
+    getrandom::fill(&mut tail).map_err(io::Error::other)?;
+    // Readable in logs, and never mistaken for another field's bytes.
+    let alphabet = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    for byte in &mut tail {
+        *byte = alphabet.get(usize::from(*byte) % alphabet.len()).copied().unwrap_or(b'0');
+    }
+    let seed = getrandom::u64().map_err(io::Error::other)?;
+    let peer_id = PeerId::ours(tail);
+
+    let (messages, inbox) = mpsc::unbounded_channel();
+    let (heard_to, heard) = mpsc::channel(HEARD);
+    let (events, _) = broadcast::channel(EVENTS);
+
+    let answers = messages.clone();
+    let hashers = match config.hashers {
+        0 => std::thread::available_parallelism().map_or(2, usize::from).min(4),
+        count => count,
+    };
+    let jobs = jobs::Jobs::start(hashers, config.disks, move |job, done| {
+        let _ = answers.send(session::Message::Done(job, done));
+    })?;
+    let announcers = Announcers::new(config.trackers, config.webrtc.clone(), messages.clone());
+    if let Some(listener) = listener {
+        tokio::spawn(dial::listen(
+            listener,
+            messages.clone(),
+            Arc::new(tokio::sync::Semaphore::new(config.accepted)),
+        ));
+    }
+    let engine = anatomic_engine::Engine::new(config.engine.clone(), peer_id, seed);
+    let handle = Handle::new(messages.clone(), events.clone(), local, peer_id, config.webrtc.clone());
+    let session = Session::new(engine, config, jobs, announcers, messages, heard_to, events);
+    tokio::spawn(session.run(inbox, heard));
+    Ok(handle)
+}
+
+/// Reads that may wait for the engine; with 256 KiB each at most, this bounds what sockets can pile up (16 MiB).
+const HEARD: usize = 64;
+/// Events that a slow listener may lag behind before it misses some.
+const EVENTS: usize = 4096;
