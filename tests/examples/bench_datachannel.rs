@@ -4,8 +4,6 @@
 //! endpoint and a fresh browser with its default WebRTC settings. Usage:
 //! `cargo run --release -p anatomic-tests --example bench_datachannel -- [down|up|plain|open|lite|memory|all] [RUNS] [MIB]`
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 

@@ -5,8 +5,6 @@
 //! libtorrent, which dials it; that row says so. Usage:
 //! `cargo run --release -p anatomic-tests --example bench_get -- [RUNS] [MIB]`
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 use std::path::Path;
 use std::time::Instant;
 

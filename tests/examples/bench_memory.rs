@@ -3,8 +3,6 @@
 //! The connections are bare peers of one page, so that the browser's side costs little. Usage:
 //! `cargo run --release -p anatomic-tests --example bench_memory -- [CONNECTIONS] [MIB of traffic]`
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 use std::collections::HashMap;
 
 use anatomic_tests::bench::{Arguments, Table};

@@ -5,8 +5,6 @@
 //! WebTorrent's figures (from its `add`) are to be compared with. Usage:
 //! `cargo run --release -p anatomic-tests --example bench_metadata -- [RUNS] [MIB]`
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 use anatomic_tests::bench::{Arguments, Table};
 use anatomic_tests::libtorrent::Transport;
 use anatomic_tests::prelude::*;

@@ -4,8 +4,6 @@
 //! code shared with `bench_datachannel`. Usage:
 //! `cargo run --release -p anatomic-tests --example bench_tab -- [RUNS] [MIB]`
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 use anatomic_tests::bench::{Arguments, Table, promise};
 use anatomic_tests::libtorrent::Transport;
 use anatomic_tests::prelude::*;

@@ -8,9 +8,6 @@
 //! owns a folder under `target/e2e/`, and when it fails prints the last words of each program and
 //! leaves a picture of each page there.
 
-// A harness speaks by panicking: that is how a test fails, and its message is what the reader gets.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
 pub mod anatomic;
 pub mod aria2;
 pub mod bench;
