@@ -10,6 +10,7 @@ mod websocket;
 
 pub use guard::{Guard, Refused};
 pub use http::{MAX_REPLY, client};
+pub(crate) use http::{bounded, words};
 
 use crate::driver::Message;
 use crate::webrtc::Endpoint;

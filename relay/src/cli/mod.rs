@@ -5,10 +5,15 @@
 //! Exit codes: 0 done, 1 failed (one line on stderr says what, why and what to do), 2 wrong usage,
 //! 130 ended by Ctrl-C before it was done.
 
+pub mod client;
 pub mod create;
+pub mod get;
 pub mod inspect;
 pub mod node;
 pub mod plant;
+pub mod progress;
+pub mod seed;
+pub mod source;
 pub mod supernode;
 pub mod up;
 
@@ -39,6 +44,10 @@ pub enum Command {
     Supernode(supernode::Args),
     /// Plant files, a torrent or a magnet on the network and print its link
     Plant(plant::Args),
+    /// Download a torrent, verify it, and end
+    Get(get::Args),
+    /// Give others what lies in a folder
+    Seed(seed::Args),
     /// Make a torrent from files and folders
     Create(create::Args),
     /// Say what is inside a torrent, magnet or planted link
@@ -105,6 +114,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Node(args) => node::run(args).await,
         Command::Supernode(args) => supernode::run(args).await,
         Command::Plant(args) => plant::run(args).await,
+        Command::Get(args) => get::run(args).await,
+        Command::Seed(args) => seed::run(args).await,
         Command::Create(args) => create::run(args).await,
         Command::Inspect(args) => inspect::run(args).await,
     }

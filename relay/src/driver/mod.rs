@@ -13,10 +13,12 @@ mod dial;
 mod handle;
 mod jobs;
 mod link;
+mod open;
 mod session;
 mod storage;
 
 pub use handle::{Handle, OfferError, SessionError};
+pub use open::Open;
 pub(crate) use session::Message;
 pub use session::Session;
 

@@ -37,11 +37,6 @@ impl Storage {
         Self { messages, handles: Arc::new(Handles::default()), places: HashMap::new(), save_at: None }
     }
 
-    /// The handles that all stores share.
-    pub(super) fn handles(&self) -> Arc<Handles> {
-        Arc::clone(&self.handles)
-    }
-
     /// Stores a torrent below `root`.
     pub(super) fn place(&mut self, torrent: TorrentKey, root: PathBuf) {
         let place = Place { root, files: None, changed: true, saving: false, complained: false };

@@ -1,0 +1,160 @@
+//! How a long command tells how far it is: a bar on a terminal, plain lines when piped, JSON lines on request.
+//!
+//! Only shows; what is shown is the command's.
+
+use anatomic_core::human::{Percent, Size, Span, Speed};
+use anatomic_engine::{State, TorrentView, Transport};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+/// How often a bar moves.
+const BAR_EVERY: Duration = Duration::from_millis(200);
+/// How often JSON tells the progress.
+const JSON_EVERY: Duration = Duration::from_secs(1);
+/// How often a plain line does.
+const PLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// Where progress goes.
+#[derive(Debug)]
+pub enum Progress {
+    /// A bar on stderr.
+    Bar(ProgressBar),
+    /// Lines on stdout; when the last one came.
+    Plain(Option<Instant>),
+    /// JSON lines on stdout.
+    Json,
+}
+
+impl Progress {
+    /// JSON if asked for, a bar if a person is looking, else lines.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        if json {
+            return Self::Json;
+        }
+        if !std::io::stderr().is_terminal() || !std::io::stdout().is_terminal() {
+            return Self::Plain(None);
+        }
+        let bar = ProgressBar::new(1);
+        if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar:.cyan/dim} {msg}") {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        Self::Bar(bar)
+    }
+
+    /// How often [`Self::show`] is worth calling.
+    #[must_use]
+    pub const fn every(&self) -> Duration {
+        match self {
+            Self::Bar(_) => BAR_EVERY,
+            Self::Plain(_) | Self::Json => JSON_EVERY,
+        }
+    }
+
+    /// Shows where a torrent stands.
+    pub fn show(&mut self, view: &TorrentView) {
+        match self {
+            Self::Bar(bar) => {
+                let (done, of) = shown(view);
+                bar.set_length(of.max(1));
+                bar.set_position(done);
+                bar.set_prefix(short(&view.name));
+                bar.set_message(line(view));
+            }
+            Self::Plain(last) => {
+                if last.is_none_or(|last| last.elapsed() >= PLAIN_EVERY) {
+                    *last = Some(Instant::now());
+                    say(&format!("{}: {}", view.name, line(view)));
+                }
+            }
+            Self::Json => {
+                let (tcp, webrtc) = peers(view);
+                say_json(&json!({
+                    "event": "progress",
+                    "info_hash": view.info_hash.to_string(),
+                    "state": view.state.as_str(),
+                    "progress": view.progress(),
+                    "checked": view.checked.map(|(done, of)| json!({"done": done, "of": of})),
+                    "done": view.done,
+                    "wanted": view.wanted,
+                    "download_rate": view.download_rate,
+                    "upload_rate": view.upload_rate,
+                    "downloaded": view.counters.downloaded,
+                    "uploaded": view.counters.uploaded,
+                    "peers": {"tcp": tcp, "webrtc": webrtc},
+                    "time_left": view.time_left().map(|left| left.as_secs()),
+                }));
+            }
+        }
+    }
+
+    /// Tells of something that happened: as JSON the object, else the line.
+    pub fn tell(&self, line: &str, object: &Value) {
+        match self {
+            Self::Bar(bar) => bar.println(line),
+            Self::Plain(_) => say(line),
+            Self::Json => say_json(object),
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn end(&self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Bytes shown as done, and of how many: hashed ones while checking.
+fn shown(view: &TorrentView) -> (u64, u64) {
+    match (view.state, view.checked) {
+        (State::Checking, Some((done, of))) => (done.into(), of.into()),
+        _ => (view.done, view.wanted),
+    }
+}
+
+fn peers(view: &TorrentView) -> (usize, usize) {
+    let webrtc = view.peers.iter().filter(|peer| peer.transport == Transport::WebRtc).count();
+    (view.peers.len() - webrtc, webrtc)
+}
+
+fn line(view: &TorrentView) -> String {
+    let (done, of) = shown(view);
+    let percent = Percent { done, of };
+    let (tcp, webrtc) = peers(view);
+    let peers = match (tcp, webrtc) {
+        (0, 0) => "no peers yet".to_owned(),
+        (tcp, 0) => format!("{tcp} TCP"),
+        (0, webrtc) => format!("{webrtc} WebRTC"),
+        (tcp, webrtc) => format!("{tcp} TCP + {webrtc} WebRTC"),
+    };
+    match view.state {
+        State::Metadata => format!("asking for the metadata, {peers}"),
+        State::Checking => format!("checking what is there, {percent}"),
+        State::Seeding => {
+            format!("seeding at {}, {} sent, {peers}", Speed(view.upload_rate), Size(view.counters.uploaded))
+        }
+        _ => {
+            let left = view.time_left().map(|left| format!(", {} left", Span(left))).unwrap_or_default();
+            format!("{percent} of {} at {}, {peers}{left}", Size(view.wanted), Speed(view.download_rate))
+        }
+    }
+}
+
+/// A name that leaves room for the bar.
+fn short(name: &str) -> String {
+    if name.chars().count() <= 32 { name.to_owned() } else { name.chars().take(31).chain(['…']).collect() }
+}
+
+/// Prints a line on stdout. A reader that went away is no reason to stop.
+pub fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Prints an object as one line on stdout.
+pub fn say_json(object: &Value) {
+    say(&object.to_string());
+}
