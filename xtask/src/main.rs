@@ -22,6 +22,7 @@ cargo xtask COMMAND
 
   up [ARGS]               build what is missing, then run node, supernode and page (`anatomic up ARGS`)
   test [FILTER]           every check and test, real clients and a real browser included
+  check                   only the checks: formatting, licences, lints
   bench [NAME] [ARGS]     the measurements of BENCHMARKS.md, or those whose name contains NAME
   page [--quick]          only build the page into dist/ (--quick: faster to build, larger to load)
   setup [--test] [--fresh]
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let done = match command {
         "up" => up::up(rest),
         "test" => test::test(rest),
+        "check" => test::check(rest),
         "bench" => bench::bench(rest),
         "page" => page::command(rest),
         "setup" => setup::command(rest),

@@ -64,11 +64,7 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
     summary.lines.push(("setup".to_owned(), start.elapsed(), Ok(())));
 
     if filter.is_none() {
-        summary.step("formatting", || run::loud(cargo("fmt").args(["--all", "--check"])));
-        summary.step("lints of shared", clippy_shared);
-        summary.step("lints of the rest", clippy_rest);
-        summary.step("lints of the page", || clippy_web(&tools));
-        summary.step("licences and sources", licences::check);
+        checks(&mut summary, &tools);
     }
     summary.step("page", || page::page(&tools, Build::Small));
     let mut anatomic = None;
@@ -121,6 +117,28 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
     let result = summary.close();
     eprintln!("{} after {}", if result.is_ok() { "all passed" } else { "done" }, run::human(start.elapsed()));
     result
+}
+
+/// Runs every check but no test: what to run before a commit.
+///
+/// # Errors
+/// If any failed; the summary on stderr says which.
+pub(crate) fn check(args: &[String]) -> Result<(), String> {
+    if !args.is_empty() {
+        return Err("usage: cargo xtask check".to_owned());
+    }
+    let tools = setup::build_tools()?;
+    let mut summary = Summary { lines: Vec::new() };
+    checks(&mut summary, &tools);
+    summary.close()
+}
+
+fn checks(summary: &mut Summary, tools: &setup::Tools) {
+    summary.step("formatting", || run::loud(cargo("fmt").args(["--all", "--check"])));
+    summary.step("licences and sources", licences::check);
+    summary.step("lints of shared", clippy_shared);
+    summary.step("lints of the rest", clippy_rest);
+    summary.step("lints of the page", || clippy_web(tools));
 }
 
 fn cargo(subcommand: &str) -> Command {
