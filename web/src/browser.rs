@@ -7,6 +7,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+/// What the browser calls when something happens.
+pub type Handler = Closure<dyn FnMut(JsValue)>;
+
 /// Packs a typed message and what travels beside it into the array that is posted.
 #[must_use]
 pub fn pack<T: Serialize>(message: &T, attachments: &[JsValue]) -> Array {

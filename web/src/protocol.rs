@@ -91,12 +91,7 @@ pub enum Command {
         data: DataFate,
     },
     /// Plant a torrent on this host.
-    Plant {
-        /// Which.
-        id: Id,
-        /// The key that a host with `planting = key` asks for.
-        key: Option<String>,
-    },
+    Plant(Id),
     /// Change the limits on speed.
     SetLimits(Limits),
 }

@@ -5,7 +5,6 @@
 use crate::hooks::App;
 use crate::protocol::{Command, Id};
 use crate::state::why::{Help, Why};
-use web_sys::HtmlInputElement;
 use yew::prelude::*;
 
 /// What to draw.
@@ -34,14 +33,9 @@ impl Props {
 /// Draws the explanation.
 #[function_component]
 pub fn WhyPanel(props: &Props) -> Html {
-    let key = use_node_ref();
     let plant = {
-        let (app, id, key) = (props.app.clone(), props.id.clone(), key.clone());
-        Callback::from(move |event: SubmitEvent| {
-            event.prevent_default();
-            let key = key.cast::<HtmlInputElement>().map(|input| input.value()).filter(|key| !key.is_empty());
-            app.wish(Command::Plant { id: id.clone(), key });
-        })
+        let (app, id) = (props.app.clone(), props.id.clone());
+        Callback::from(move |_: MouseEvent| app.wish(Command::Plant(id.clone())))
     };
     let resume = {
         let (app, id) = (props.app.clone(), props.id.clone());
@@ -53,13 +47,7 @@ pub fn WhyPanel(props: &Props) -> Html {
             <button type="button" onclick={resume}>{ if props.failed { "Try again" } else { "Resume" } }</button>
         },
         Help::Plant => html! {
-            <form onsubmit={plant}><button type="submit" data-testid="plant">{ "Plant it there" }</button></form>
-        },
-        Help::PlantWithKey => html! {
-            <form onsubmit={plant}>
-                <input ref={key} type="password" required=true aria-label="Key of the host" placeholder="Key of the host" />
-                <button type="submit" data-testid="plant">{ "Plant it there" }</button>
-            </form>
+            <button type="button" data-testid="plant" onclick={plant}>{ "Plant it there" }</button>
         },
     };
     html! {

@@ -3,7 +3,7 @@
 //! Not what is said on a channel. Where a browser cannot transfer an `RTCDataChannel`, its bytes pass through here
 //! untouched, in transferable buffers.
 
-use crate::browser::{pack, reason, sleep, within};
+use crate::browser::{Handler, pack, reason, sleep, within};
 use crate::protocol::ToWorker;
 use crate::protocol::rtc::{Conn, Gathering, RtcCommand, RtcEvent};
 use js_sys::{Array, ArrayBuffer, Function, Promise};
@@ -44,7 +44,7 @@ struct Connection {
     gathered: Promise,
     all_found: Function,
     /// Called by the browser; dropped with the connection.
-    handlers: RefCell<Vec<Closure<dyn FnMut(JsValue)>>>,
+    handlers: RefCell<Vec<Handler>>,
 }
 
 /// A channel that stayed on the page.

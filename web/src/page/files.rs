@@ -71,7 +71,7 @@ async fn take(session: &Rc<Session>, found: Vec<Found>) -> Result<(), String> {
         let buffer = JsFuture::from(file.array_buffer())
             .await
             .map_err(|error| format!("{} cannot be read: {}", file.name(), reason(&error)))?;
-        session.command(Command::AddTorrent { name: file.name() }, &[buffer.into()]);
+        session.command(Command::AddTorrent { name: file.name() }, &[buffer]);
     }
     let Some((name, paths)) = named(&content) else { return Ok(()) };
     let files: Vec<JsValue> = content.into_iter().map(|found| found.file.into()).collect();

@@ -1,4 +1,4 @@
-//! One tab's part in the session of its origin: starts the worker, becomes owner or viewer, passes messages.
+//! One tab's part in the session of its origin: takes over the worker, becomes owner or viewer, passes messages.
 //!
 //! It decides nothing about torrents; wishes go to the owner's worker, facts come back.
 
@@ -8,14 +8,11 @@ use super::{Told, streaming};
 use crate::browser::{pack, reason, unpack};
 use crate::protocol::{Command, ToPage, ToWorker, View};
 use crate::state::Role;
-use js_sys::Array;
+use js_sys::{Array, Reflect};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use web_sys::{MessageEvent, Worker};
-
-/// Where Trunk puts the worker: it loads the binary `worker` of this package.
-const WORKER: &str = "/worker_loader.js";
 
 /// One tab's part in the session. Lives as long as the page.
 pub struct Session {
@@ -32,12 +29,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts the worker and asks to own the engine; `tell` hears everything that is to be shown.
+    /// Takes over the worker and asks to own the engine; `tell` hears everything that is to be shown.
     ///
     /// # Errors
     /// In the browser's words, when it has no workers or no way to speak across tabs.
     pub fn start(tell: impl Fn(Told) + 'static) -> Result<Rc<Self>, String> {
-        let worker = new_worker().map_err(|error| reason(&error))?;
+        let (worker, early) = early_worker().map_err(|error| reason(&error))?;
         let tabs = Tabs::open().map_err(|error| reason(&error))?;
         let connections = Connections::new(worker.clone());
         let session = Rc::new(Self {
@@ -51,6 +48,9 @@ impl Session {
             tell: Box::new(tell),
         });
         session.listen();
+        for data in early.iter() {
+            session.heard_data(&data);
+        }
         streaming::register(&session);
         Ok(session)
     }
@@ -89,9 +89,7 @@ impl Session {
     fn listen(self: &Rc<Self>) {
         let session = Rc::clone(self);
         let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-            if let Some((message, attachments)) = unpack::<ToPage>(&event.data()) {
-                session.heard(message, &attachments);
-            }
+            session.heard_data(&event.data());
         });
         self.worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         on_message.forget();
@@ -142,6 +140,12 @@ impl Session {
         (self.tell)(Told::Role(role));
     }
 
+    fn heard_data(self: &Rc<Self>, data: &JsValue) {
+        if let Some((message, attachments)) = unpack::<ToPage>(data) {
+            self.heard(message, &attachments);
+        }
+    }
+
     fn heard(self: &Rc<Self>, message: ToPage, attachments: &Array) {
         match message {
             ToPage::Ready => {
@@ -173,8 +177,11 @@ impl Session {
     }
 }
 
-fn new_worker() -> Result<Worker, JsValue> {
-    let options = web_sys::WorkerOptions::new();
-    options.set_type(web_sys::WorkerType::Module);
-    Worker::new_with_options(WORKER, &options)
+/// The worker that `www/index.html` started, with what it said so far.
+fn early_worker() -> Result<(Worker, Array), JsValue> {
+    let window = web_sys::window().ok_or("there is no window")?;
+    let started = Reflect::get(&window, &"anatomic".into())?;
+    let worker = Reflect::get(&started, &"worker".into())?.dyn_into()?;
+    let early = Reflect::get(&started, &"early".into())?.dyn_into()?;
+    Ok((worker, early))
 }

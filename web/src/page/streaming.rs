@@ -51,7 +51,7 @@ fn pass_on(session: &Session, event: &MessageEvent) {
     let Ok(serve) = Reflect::get(&event.data(), &"serve".into()) else { return };
     let Some(serve) = serve.dyn_ref::<js_sys::Array>() else { return };
     let (Some(id), Some(file)) = (serve.get(0).as_string(), serve.get(1).as_f64()) else { return };
-    let port: JsValue = event.ports().get(0).into();
+    let port: JsValue = event.ports().get(0);
     // What is no index of a file saturates to one that no torrent has.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let message = ToWorker::Serve { id: Id(id), file: file as u32 };

@@ -238,6 +238,8 @@ pub struct Host {
     pub planting: Planting,
     /// Whether it was reached.
     pub reached: bool,
+    /// The public key under which this browser plants.
+    pub planter: String,
 }
 
 /// Who may plant on a host.
@@ -248,7 +250,7 @@ pub enum Planting {
     Unknown,
     /// Everybody.
     Open,
-    /// Who has its key.
+    /// Planters whose key the host allowed.
     Key,
     /// Nobody.
     Off,

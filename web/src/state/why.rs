@@ -21,8 +21,6 @@ pub enum Help {
     Wait,
     /// Planting the torrent on this host.
     Plant,
-    /// Planting it with the host's key.
-    PlantWithKey,
     /// Starting it again.
     Resume,
     /// Nothing that this page could do.
@@ -113,8 +111,11 @@ fn not_planted(host: &Host) -> Why {
             help: Help::Plant,
         },
         Planting::Key => Why {
-            reason: format!("{name} does not know this torrent, and only plants for those who have its key."),
-            help: Help::PlantWithKey,
+            reason: format!(
+                "{name} does not know this torrent and plants only for those whom its host allowed. Give the host this browser's planting key: {}",
+                host.planter
+            ),
+            help: Help::Plant,
         },
         Planting::Off | Planting::Unknown => Why {
             reason: format!(
@@ -127,8 +128,7 @@ fn not_planted(host: &Host) -> Why {
 
 fn again(host: &Host) -> Help {
     match host.planting {
-        Planting::Open => Help::Plant,
-        Planting::Key => Help::PlantWithKey,
+        Planting::Open | Planting::Key => Help::Plant,
         Planting::Off | Planting::Unknown => Help::Nothing,
     }
 }
@@ -193,11 +193,9 @@ mod tests {
 
     #[test]
     fn an_unplanted_torrent_offers_what_the_host_allows() {
-        for (planting, help) in [
-            (Planting::Open, Help::Plant),
-            (Planting::Key, Help::PlantWithKey),
-            (Planting::Off, Help::Nothing),
-        ] {
+        for (planting, help) in
+            [(Planting::Open, Help::Plant), (Planting::Key, Help::Plant), (Planting::Off, Help::Nothing)]
+        {
             let host = Host { planting, ..Host::default() };
             let torrent = torrent(Progress { planted: Planted::No, ..Progress::default() });
             assert_eq!(why(&torrent, &host).unwrap().help, help);

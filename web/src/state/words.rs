@@ -1,54 +1,21 @@
 //! Numbers and states in words for people.
 //!
-//! Pure text; the decisions behind it are made elsewhere.
+//! Pure text; the decisions behind it are made elsewhere, and how sizes and times are written in [`anatomic_core::human`].
 
 use crate::protocol::view::{Behind, Path, Progress, State, Torrent};
+use anatomic_core::human::{self, Percent, Size, Span, Speed};
+use std::time::Duration;
 
-/// Bytes as people read them: `0 B`, `13.4 kB`, `2.10 GB`; powers of 1000, three digits.
+/// Bytes as people read them: `13.4 kB`.
 #[must_use]
 pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
-    if count < 1000 {
-        return format!("{count} B");
-    }
-    // Integer arithmetic keeps float formatting out of most of the page.
-    let mut unit = 0;
-    let mut thousandths = u128::from(count);
-    while thousandths >= 1_000_000 && unit + 1 < UNITS.len() {
-        thousandths /= 1000;
-        unit += 1;
-    }
-    let (whole, rest) = (thousandths / 1000, thousandths % 1000);
-    let name = UNITS.get(unit).copied().unwrap_or_default();
-    match whole {
-        0..10 => format!("{whole}.{:02} {name}", rest / 10),
-        10..100 => format!("{whole}.{} {name}", rest / 100),
-        _ => format!("{whole} {name}"),
-    }
+    Size(count).to_string()
 }
 
-/// A speed, as `1.25 MB/s`.
+/// A speed: `1.25 MB/s`.
 #[must_use]
 pub fn speed(bytes_per_second: u64) -> String {
-    format!("{}/s", bytes(bytes_per_second))
-}
-
-/// A duration in its two largest units: `3 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`.
-#[must_use]
-pub fn duration(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    let two = |a: u64, a_unit: &str, b: u64, b_unit: &str| {
-        if b == 0 { format!("{a} {a_unit}") } else { format!("{a} {a_unit} {b} {b_unit}") }
-    };
-    if days > 0 {
-        two(days, "d", hours % 24, "h")
-    } else if hours > 0 {
-        two(hours, "h", minutes % 60, "min")
-    } else if minutes > 0 {
-        two(minutes, "min", seconds % 60, "s")
-    } else {
-        format!("{seconds} s")
-    }
+    Speed(bytes_per_second).to_string()
 }
 
 /// The share of `wanted` that is done, in thousandths; all, when nothing is wanted of a known torrent.
@@ -60,10 +27,7 @@ pub fn thousandths(done: u64, wanted: u64) -> u64 {
 /// A share in percent with one decimal: `42.7 %`; never `100 %` before it is.
 #[must_use]
 pub fn percent(done: u64, wanted: u64) -> String {
-    match thousandths(done, wanted) {
-        1000 => "100 %".into(),
-        share => format!("{}.{} %", share / 10, share % 10),
-    }
+    if done >= wanted { "100 %".into() } else { Percent { done, of: wanted }.to_string() }
 }
 
 /// The number that scripts read in `data-progress`: 0 to 1, and 1 only when complete.
@@ -79,13 +43,14 @@ pub fn progress(progress: &Progress) -> String {
     format!("0.{:04}", u128::from(progress.done) * 10_000 / u128::from(progress.wanted))
 }
 
-/// Time left at the present speed, in seconds.
+/// Time left at the present speed.
 #[must_use]
-pub fn time_left(progress: &Progress) -> Option<u64> {
+pub fn time_left(progress: &Progress) -> Option<String> {
     if progress.state != State::Downloading || progress.down < 512 {
         return None;
     }
-    Some(progress.wanted.saturating_sub(progress.done).div_ceil(progress.down))
+    let left = progress.wanted.saturating_sub(progress.done);
+    human::time_left(left, progress.down).map(|time| Span(time.max(Duration::from_secs(1))).to_string())
 }
 
 /// What the torrent is doing, in a few words.
@@ -161,8 +126,8 @@ pub fn summary(torrent: &Torrent) -> String {
     if progress.up > 0 {
         parts.push(format!("↑ {}", speed(progress.up)));
     }
-    if let Some(seconds) = time_left(progress) {
-        parts.push(format!("{} left", duration(seconds)));
+    if let Some(time) = time_left(progress) {
+        parts.push(format!("{time} left"));
     }
     parts.join(" · ")
 }
@@ -172,23 +137,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_have_three_digits() {
-        let cases = [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.00 kB"),
-            (16_384, "16.3 kB"),
-            (999_999, "999 kB"),
-            (1_000_000, "1.00 MB"),
-            (4_294_967_296, "4.29 GB"),
-            (u64::MAX, "18446 PB"),
-        ];
-        for (count, text) in cases {
-            assert_eq!(bytes(count), text);
-        }
-    }
-
-    #[test]
     fn progress_is_one_only_when_complete() {
         let at = |done, wanted| progress(&Progress { done, wanted, ..Progress::default() });
         assert_eq!(at(0, 0), "0");
@@ -196,15 +144,6 @@ mod tests {
         assert_eq!(at(999_999, 1_000_000), "0.9999");
         assert_eq!(at(3, 3), "1");
         assert_eq!(percent(999_999, 1_000_000), "99.9 %");
-    }
-
-    #[test]
-    fn durations_have_two_units() {
-        for (seconds, text) in
-            [(0, "0 s"), (59, "59 s"), (120, "2 min"), (3_725, "1 h 2 min"), (90_000, "1 d 1 h")]
-        {
-            assert_eq!(duration(seconds), text);
-        }
     }
 
     #[test]

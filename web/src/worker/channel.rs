@@ -35,6 +35,9 @@ pub enum Happening {
     Closed,
 }
 
+/// Hears what happens on channels.
+pub type Tell = Rc<dyn Fn(Conn, Happening)>;
+
 /// An open or opening data channel.
 pub struct Channel {
     conn: Conn,
@@ -59,7 +62,7 @@ enum Carrier {
 impl Channel {
     /// Takes over a channel that the page handed over; `tell` hears what happens on it.
     #[must_use]
-    pub fn handed(conn: Conn, channel: RtcDataChannel, tell: Rc<dyn Fn(Conn, Happening)>) -> Self {
+    pub fn handed(conn: Conn, channel: RtcDataChannel, tell: Tell) -> Self {
         channel.set_binary_type(RtcDataChannelType::Arraybuffer);
         let handler = |happening: fn(&MessageEvent) -> Option<Happening>| {
             let tell = Rc::clone(&tell);

@@ -86,7 +86,7 @@ fn encode(sequence: u64, content: &[u8]) -> Vec<u8> {
     bytes.extend(MAGIC);
     bytes.extend(sequence.to_be_bytes());
     bytes.extend((content.len() as u64).to_be_bytes());
-    bytes.extend(<[u8; 20]>::from(digest(sequence, content)));
+    bytes.extend(digest(sequence, content));
     bytes.extend(content);
     bytes
 }
