@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Wait before a peer that was of use is dialled again.
 const RECONNECT: Duration = Duration::from_secs(5);
 
+/// Wait before a peer is dialled again for which there was no use.
+const LATER: Duration = Duration::from_secs(300);
+
 /// The candidates of one torrent.
 #[derive(Debug, Default)]
 pub(crate) struct Candidates {
@@ -44,6 +47,8 @@ pub(crate) enum Ending {
     Useful,
     /// It had not.
     Useless,
+    /// We had no use for it now.
+    Later,
     /// Not to be called again.
     Never,
 }
@@ -128,6 +133,7 @@ impl Candidates {
                     self.known.remove(&address);
                 }
             }
+            Ending::Later => candidate.not_before = now + LATER,
             Ending::Never => candidate.state = State::Refused,
         }
     }

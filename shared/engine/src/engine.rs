@@ -152,6 +152,7 @@ impl Engine {
             Direction::Offered | Direction::Accepted => None,
         };
         let torrent = dialled.as_ref().map(|ticket| ticket.torrent).or(link.torrent);
+        let link = Link { address: dialled.as_ref().map(|ticket| ticket.about).or(link.address), ..link };
         let expects_torrent = torrent.is_some() || matches!(link.direction, Direction::Dialled(_));
         let peer = Peer::new(
             now,
@@ -167,10 +168,14 @@ impl Engine {
             self.shared.close(key, CloseReason::Banned);
         } else if expects_torrent {
             self.move_in(key, torrent);
+            return key;
         } else {
             self.lobby.push(key);
             self.lobby_at = self.lobby_at.min(now + LOBBY_TICK);
             self.wake = self.wake.min(self.lobby_at);
+        }
+        if let Some(ticket) = dialled {
+            self.with(ticket.torrent, |torrent, shared| torrent.dial_failed(shared, ticket.about));
         }
         key
     }
@@ -265,7 +270,7 @@ impl Engine {
         let due: Vec<TorrentKey> = self.torrents.keys().collect();
         for key in due {
             self.with(key, |torrent, shared| {
-                if torrent.deadline() <= now {
+                if torrent.deadline(&shared.config) <= now {
                     torrent.timeout(shared);
                 }
             });
@@ -345,7 +350,7 @@ impl Engine {
         let Some(torrent) = self.torrents.get_mut(key) else { return R::default() };
         let result = act(torrent, &mut self.shared);
         torrent.flush(&mut self.shared);
-        self.wake = self.wake.min(torrent.deadline());
+        self.wake = self.wake.min(torrent.deadline(&self.shared.config));
         result
     }
 

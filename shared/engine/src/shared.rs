@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub jobs: Slab<JobKey, Ticket<Task>>,
     pub dials: Slab<DialKey, Ticket<SocketAddr>>,
     pub announces: Slab<AnnounceKey, Ticket<usize>>,
+    /// The memory of all bridges.
+    pub cache: crate::bridge::Cache,
     pub limits: Buckets,
     /// Dials allowed: a bucket of dials.
     pub dial_tokens: f64,
@@ -68,7 +70,6 @@ impl Shared {
     pub(crate) fn new(config: Config, us: PeerId, seed: u64) -> Self {
         Self {
             now: Time::ZERO,
-            config: Arc::new(config),
             us,
             rng: fastrand::Rng::with_seed(seed),
             outputs: VecDeque::new(),
@@ -76,11 +77,13 @@ impl Shared {
             jobs: Slab::new(),
             dials: Slab::new(),
             announces: Slab::new(),
+            cache: crate::bridge::Cache::new(usize::try_from(config.bridge_cache).unwrap_or(usize::MAX)),
             limits: Buckets::default(),
             dial_tokens: 0.0,
             dial_refill: Time::ZERO,
             banned: FastSet::default(),
             banned_order: VecDeque::new(),
+            config: Arc::new(config),
         }
     }
 

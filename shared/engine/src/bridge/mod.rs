@@ -16,7 +16,7 @@ mod tests;
 
 pub use action::SwitchCounters;
 pub(crate) use action::{Action, Side};
-pub(crate) use trial::Verdict;
+pub(crate) use trial::{Trials, Verdict};
 
 use crate::config::{Config, Role};
 use crate::keys::{PeerKey, TorrentKey};

@@ -29,7 +29,6 @@ mod tests;
 
 pub(crate) use event::{PeerEvent, Standing};
 pub use misbehaviour::Misbehaviour;
-pub(crate) use transmit::Written;
 
 use crate::config::{Config, Role};
 use crate::link::{Link, Transport};
@@ -286,6 +285,11 @@ impl Peer {
     /// Payload to it: all bytes, and bytes a second.
     pub(crate) fn uploaded(&self, now: Time) -> (u64, f64) {
         (self.uploaded, self.up.per_second(now))
+    }
+
+    /// When it last said something.
+    pub(crate) const fn last_received(&self) -> Time {
+        self.last_received
     }
 
     /// When it was connected.

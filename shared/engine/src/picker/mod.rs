@@ -38,6 +38,8 @@ pub(crate) struct Picking<'a> {
     pub standing: Standing,
     /// It chokes us: only these pieces may be asked for (BEP 6).
     pub only: Option<&'a BTreeSet<PieceIndex>>,
+    /// Pieces of which it refused a block a moment ago.
+    pub refused: &'a BTreeSet<PieceIndex>,
     /// Requests outstanding to it already.
     pub outstanding: usize,
     /// The piece it is at.
@@ -266,8 +268,15 @@ impl Picker {
 
     // ---- picking
 
-    /// Picks up to `count` blocks for a peer; they count as requested from here on.
-    pub(crate) fn pick(&mut self, who: Picking<'_>, count: usize, rng: &mut Rng, into: &mut Vec<Block>) {
+    /// Picks up to `count` blocks for a peer; they count as requested from here on. Says how many of them others
+    /// were asked for too.
+    pub(crate) fn pick(
+        &mut self,
+        who: Picking<'_>,
+        count: usize,
+        rng: &mut Rng,
+        into: &mut Vec<Block>,
+    ) -> u64 {
         let most = into.len() + count;
         self.pick_windows(&who, most, rng, into);
         let mut current = who.current;
@@ -284,7 +293,9 @@ impl Picker {
         }
         if into.is_empty() && who.outstanding == 0 {
             self.pick_busy(&who, rng, into);
+            return into.len() as u64;
         }
+        0
     }
 
     /// Whether picking for somebody would begin the end-game: every missing block was asked of somebody.
@@ -292,8 +303,15 @@ impl Picker {
         self.open.is_empty() && self.rarity.is_empty() && !self.partials.is_empty()
     }
 
+    /// Whether a peer with nothing to do may be asked for blocks that others were asked for.
+    pub(crate) fn may_double(&self) -> bool {
+        !self.windows.is_empty() || self.is_end_game()
+    }
+
     fn allowed(who: &Picking<'_>, piece: PieceIndex) -> bool {
-        who.pieces.has(piece) && who.only.is_none_or(|only| only.contains(&piece))
+        who.pieces.has(piece)
+            && who.only.is_none_or(|only| only.contains(&piece))
+            && (who.refused.is_empty() || !who.refused.contains(&piece))
     }
 
     fn may_continue(&self, who: &Picking<'_>, piece: PieceIndex) -> bool {

@@ -5,6 +5,8 @@ use crate::keys::PeerKey;
 
 const HABITS: Habits = Habits { random_first: 4, partials_per_peer: 1.5, max_partial_blocks: 2_048 };
 
+static NONE: BTreeSet<PieceIndex> = BTreeSet::new();
+
 fn peer(number: u64) -> PeerKey {
     PeerKey::from_u64((1 << 32) | number)
 }
@@ -24,6 +26,7 @@ fn who(peer: PeerKey, pieces: &Bitfield) -> Picking<'_> {
         speed: Speed::Medium,
         standing: Standing::Good,
         only: None,
+        refused: &NONE,
         outstanding: 0,
         current: None,
         memory: u64::MAX,
@@ -192,7 +195,7 @@ fn random_operations_keep_the_books() {
         for _ in 0..300 {
             let key = peer(rng.u64(0..4));
             let mut set = Bitfield::empty(pieces);
-            (0..pieces).filter(|_| rng.u8(0..3) > 0).for_each(|n| drop(set.insert(PieceIndex(n))));
+            (0..pieces).filter(|_| rng.u8(0..3) > 0).for_each(|n| _ = set.insert(PieceIndex(n)));
             match rng.u8(0..8) {
                 0..=2 => {
                     let standing = [Standing::Good, Standing::Snubbed, Standing::Parole][rng.usize(0..3)];
