@@ -119,3 +119,124 @@ pub(super) const fn event_of(event: AnnounceEvent) -> Option<tracker::Event> {
 
 /// Proves to a tracker that we are the same peer behind a new address; a secret of this process.
 static KEY: LazyLock<Option<u32>> = LazyLock::new(|| getrandom::u32().ok());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anatomic_core::address::Policy;
+    use anatomic_core::{InfoHash, PeerId};
+    use anatomic_engine::TorrentKey;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// Answers every request with these bytes; `{self}` in them becomes its own address.
+    async fn server(reply: Vec<u8>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let reply = String::from_utf8(reply)
+            .map_or_else(|error| error.into_bytes(), |text| text.replace("{self}", &address).into_bytes());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let reply = reply.clone();
+                tokio::spawn(async move {
+                    let mut request = [0; 4096];
+                    let _ = stream.read(&mut request).await;
+                    let _ = stream.write_all(&reply).await;
+                });
+            }
+        });
+        address
+    }
+
+    fn ok(body: &[u8]) -> Vec<u8> {
+        let mut reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+        reply.extend_from_slice(body);
+        reply
+    }
+
+    fn redirect(to: &str) -> Vec<u8> {
+        format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    }
+
+    async fn ask(policy: Policy, url: String) -> Result<AnnounceReply, String> {
+        let guard = Guard::new(policy);
+        let request = AnnounceRequest {
+            torrent: TorrentKey::from_u64(1),
+            info_hash: InfoHash([1; 20]),
+            url,
+            event: AnnounceEvent::Started,
+            uploaded: 0,
+            downloaded: 0,
+            left: None,
+            want: 50,
+            peer_id: PeerId::ours(*b"123456789012"),
+            port: Some(6881),
+            tracker_id: None,
+        };
+        announce(&client(guard).unwrap(), guard, &request).await
+    }
+
+    async fn replies(reply: Vec<u8>) -> Result<AnnounceReply, String> {
+        let address = server(reply).await;
+        ask(Policy::PrivateNetwork, format!("http://{address}/announce")).await
+    }
+
+    #[tokio::test]
+    async fn a_reply_gives_peers_and_interval() {
+        let reply =
+            replies(ok(b"d8:completei3e8:intervali60e5:peers6:\x7f\x00\x00\x01\x1a\xe1e")).await.unwrap();
+        assert_eq!(reply.peers, ["127.0.0.1:6881".parse::<std::net::SocketAddr>().unwrap()]);
+        assert_eq!((reply.interval, reply.seeds), (Some(Duration::from_secs(60)), Some(3)));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_in_the_trackers_words_even_with_an_error_status() {
+        let body = b"d14:failure reason11:not plantede";
+        let mut reply = ok(body);
+        reply.splice(9..15, *b"404 No");
+        assert_eq!(replies(reply).await.unwrap_err(), "the tracker refuses: not planted");
+        let mut reply = ok(b"<html>");
+        reply.splice(9..15, *b"502 No");
+        assert!(replies(reply).await.unwrap_err().contains("502"));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_reply_is_an_error_in_words() {
+        for body in [&b""[..], b"<html>welcome</html>", b"d", b"de", b"d8:intervali-1e5:peers5:abcdee"] {
+            let _ = replies(ok(body)).await;
+        }
+        assert_eq!(replies(ok(b"<html>")).await.unwrap_err(), "the reply is not that of a tracker");
+        assert!(replies(b"\x00\x01\x02garbage\r\n\r\n".to_vec()).await.is_err());
+        assert!(replies(Vec::new()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_endless_reply_is_cut_off() {
+        let mut endless = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+        endless.resize(3 * MAX_REPLY, b'd');
+        assert_eq!(
+            replies(endless).await.unwrap_err(),
+            format!("the reply is longer than {MAX_REPLY} bytes")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_followed_to_an_announce_only_and_not_for_ever() {
+        let target = server(ok(b"d8:intervali60e5:peers0:e")).await;
+        assert!(replies(redirect(&format!("http://{target}/announce?info_hash=x"))).await.is_ok());
+        let inward = replies(redirect(&format!("http://{target}/admin?delete=all"))).await.unwrap_err();
+        assert_eq!(inward, "on this machine only /announce is called");
+        assert_eq!(replies(redirect("http://{self}/announce")).await.unwrap_err(), "too many redirects");
+    }
+
+    #[tokio::test]
+    async fn a_public_node_does_not_call_inwards() {
+        let address = server(ok(b"d8:intervali60e5:peers0:e")).await;
+        let (_, port) = address.split_once(':').unwrap();
+        for url in [format!("http://{address}/announce"), format!("http://localhost:{port}/announce")] {
+            assert!(ask(Policy::Public, url).await.unwrap_err().contains("may not be called"));
+        }
+        assert!(ask(Policy::Public, "http:///announce".into()).await.is_err());
+        assert!(ask(Policy::Public, "ftp://tracker.example/announce".into()).await.is_err());
+    }
+}

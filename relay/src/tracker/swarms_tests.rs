@@ -56,7 +56,7 @@ fn classic_peers_meet_each_other_and_never_themselves() {
     let (store, now) = (store(), Instant::now());
     store.announce_classic(now, ip(1), &classic(1, 0, None), 50).unwrap();
     let (counts, peers) = store.announce_classic(now, ip(2), &classic(2, 9, None), 50).unwrap();
-    assert_eq!(peers, ["10.0.0.1:1".parse().unwrap()]);
+    assert_eq!(peers, ["10.0.0.1:1".parse::<SocketAddr>().unwrap()]);
     assert_eq!((counts.complete, counts.incomplete), (1, 1));
     assert_eq!(store.classic_peers(&HASH, 9).len(), 2);
 }
