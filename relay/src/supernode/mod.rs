@@ -280,6 +280,11 @@ impl Supernode {
         }
     }
 
+    /// Writes everything to the disk and closes the index.
+    pub async fn close(&self) {
+        self.index.close().await;
+    }
+
     async fn living(&self) -> Result<Vec<NodeEntry>, Problem> {
         let now = clock::now();
         let nodes = self.index.nodes().await.map_err(|error| failed(&error))?;

@@ -1,0 +1,88 @@
+//! Plants: carries out what `anatomic_mesh::Planter` asks for, over HTTP.
+//!
+//! Decides nothing of the protocol; says how far it is.
+
+use crate::node::clock;
+use crate::node::register::innermost;
+use anatomic_mesh::api::{Handover, Indexed, Offer, PlantRequest, Planted, Problem, paths};
+use anatomic_mesh::planter::{Failure, Outcome, Output, Progress, Wish};
+use anatomic_mesh::{Identity, Key, Planter};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 1024 * 1024;
+
+/// An answer that came back.
+enum Answer {
+    Offer(String, Result<Offer, String>),
+    Planted(Key, Result<Planted, String>),
+    Indexed(String, Result<Indexed, String>),
+}
+
+/// Plants; `progress` hears of every step.
+///
+/// # Errors
+/// What each supernode and node said, if none took the torrent.
+pub async fn plant(wish: Wish, identity: Identity, mut progress: impl FnMut(Progress)) -> Result<Outcome, Failure> {
+    let client = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build();
+    let client = client.map_err(|error| Failure { reasons: vec![("this machine".into(), innermost(&error))] })?;
+    let mut planter = Planter::new(wish, identity, clock::now());
+    let mut requests = JoinSet::new();
+    loop {
+        while let Some(output) = planter.poll_output() {
+            let client = client.clone();
+            match output {
+                Output::AskNodes { supernode, count } => drop(requests.spawn(async move {
+                    let url = format!("{supernode}{}?count={count}", paths::NODES);
+                    let offer = ask(client.get(url)).await;
+                    Answer::Offer(supernode, offer)
+                })),
+                Output::Plant { node, request } => drop(requests.spawn(async move {
+                    let planted = post::<PlantRequest, _>(&client, &format!("{}{}", node.url, paths::PLANT), &request).await;
+                    Answer::Planted(node.key, planted)
+                })),
+                Output::HandOver { supernode, handover } => drop(requests.spawn(async move {
+                    let url = format!("{supernode}{}", paths::RECEIPTS);
+                    let indexed = post::<Handover, _>(&client, &url, &handover).await;
+                    Answer::Indexed(supernode, indexed)
+                })),
+                Output::Progress(step) => progress(step),
+                Output::Done(outcome) => return Ok(*outcome),
+                Output::Failed(failure) => return Err(failure),
+            }
+        }
+        match requests.join_next().await {
+            Some(Ok(Answer::Offer(supernode, offer))) => planter.handle_offer(&supernode, offer),
+            Some(Ok(Answer::Planted(node, planted))) => planter.handle_planted(node, planted),
+            Some(Ok(Answer::Indexed(supernode, indexed))) => planter.handle_indexed(&supernode, indexed),
+            // A request that panicked or none under way: nothing more will come.
+            Some(Err(_)) | None => return Err(Failure { reasons: vec![("this program".into(), "planting came to a halt".into())] }),
+        }
+    }
+}
+
+async fn post<T: Serialize, R: DeserializeOwned>(client: &reqwest::Client, url: &str, body: &T) -> Result<R, String> {
+    ask(client.post(url).json(body)).await
+}
+
+/// Sends a request and reads a JSON answer of bounded length; a problem document becomes its words.
+async fn ask<R: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<R, String> {
+    let mut answer = request.send().await.map_err(|error| format!("cannot be reached: {}", innermost(&error)))?;
+    let status = answer.status();
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| innermost(&error))? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ANSWER {
+            return Err("answers with too much".into());
+        }
+    }
+    if !status.is_success() {
+        return Err(serde_json::from_slice::<Problem>(&body).map_or_else(|_| status.to_string(), |problem| problem.to_string()));
+    }
+    serde_json::from_slice(&body).map_err(|_| "answers with something else: is it an Anatomic supernode?".into())
+}

@@ -1,0 +1,300 @@
+//! Puts a node, a supernode, or both and the page together into one process, and takes them apart again.
+//!
+//! Decides nothing of its own beyond defaults: every part lives in its own module.
+
+pub mod demo;
+mod options;
+mod ready;
+
+pub use options::{Common, NodeOptions, Options, Role};
+
+use crate::cli::Failure;
+use crate::http::about::About;
+use crate::http::page::Page;
+use crate::http::{App, server};
+use crate::node::{self, Planting, identity, planting, register};
+use crate::supernode::{Index, Supernode};
+use crate::tracker::{self, Proxies, Swarms, Tracker, swarms};
+use anatomic_core::address::{Policy, is_public};
+use anatomic_mesh::api::Limits;
+use ready::Ready;
+use std::fs::File;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tracing::warn;
+
+/// How long requests that are being answered may take when the process ends.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// Most torrents that a node tracks unless its host says otherwise.
+const MAX_TORRENTS: u64 = 10_000;
+
+/// Runs the process until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// What could not be started, why, and what to do.
+pub async fn run(options: Options) -> Result<(), Failure> {
+    let stop = stop_signal()?;
+    let folder = data_folder(options.common.data.as_deref(), options.role)?;
+    let _lock = lock(&folder)?;
+    let key_path = folder.join("key");
+    let identity = identity::load_or_create(&key_path).map_err(|error| Failure::new(format!("cannot read or make the key {}: {error}", key_path.display())))?;
+
+    let listener = listen(options.common.listen).await?;
+    let local = listener.local_addr().map_err(Failure::new)?;
+    let url = match &options.common.url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://{}", SocketAddr::new(reachable_ip(local.ip()), local.port())),
+    };
+    let network = network_of(&url);
+    let seed = getrandom::u64().map_err(Failure::new)?;
+
+    let mut tasks = JoinSet::new();
+    let node = match &options.node {
+        Some(node_options) => {
+            let settings = planting::Settings {
+                policy: node_options.planting.into(),
+                // The host itself may always plant on its own node.
+                planters: node_options.planters.iter().copied().chain([identity.key()]).collect(),
+                open_bridge: node_options.open_bridge,
+                url: url.clone(),
+                limits: Limits { torrents: Some(MAX_TORRENTS), ..Limits::default() },
+                folder: folder.join("planted"),
+            };
+            let planting = Planting::open(settings, identity.clone())
+                .map_err(|error| Failure::new(format!("cannot read what was planted in {}: {error}", folder.display())))?;
+            let config = tracker::Config {
+                proxies: Proxies(options.common.proxies.clone()),
+                announced_tcp: node_options.announced_tcp(),
+                ..tracker::Config::default()
+            };
+            let store = Arc::new(Swarms::new(swarms::Limits::default(), seed));
+            let tracker = Tracker::new(config, store, planting.clone());
+            tasks.spawn(tracker.clone().expire_forever());
+            tasks.spawn(expire_planted(planting.clone(), tracker.clone()));
+            Some((planting, tracker))
+        }
+        None => None,
+    };
+    let supernode = match options.role {
+        Role::Node => None,
+        Role::Up | Role::Supernode => {
+            let path = folder.join("index.sqlite");
+            let index = Index::open(&path)
+                .await
+                .map_err(|error| Failure::new(format!("cannot open the index {}: {error}", path.display())))?;
+            let supernode = Supernode::new(index, identity.key(), url.clone(), network, seed);
+            tasks.spawn(supernode.clone().tend_forever());
+            Some(supernode)
+        }
+    };
+
+    let bridge = match (&options.node, &node) {
+        (Some(node_options), Some((planting, tracker))) => {
+            Some(crate::bridge::start(node_options.bridge(local.ip(), network, &folder)?, planting.clone(), tracker.clone()).await.map_err(Failure::new)?)
+        }
+        _ => None,
+    };
+    let about = About {
+        identity,
+        url: url.clone(),
+        supernodes: options.supernodes.iter().map(|url| url.trim_end_matches('/').to_owned()).collect(),
+        tcp: bridge.as_ref().and_then(|bridge| bridge.tcp()),
+        stun: bridge.as_ref().and_then(|bridge| bridge.stun(&url)),
+    };
+    let app = Arc::new(App {
+        about,
+        tracker: node.as_ref().map(|(_, tracker)| tracker.clone()),
+        planting: node.as_ref().map(|(planting, _)| planting.clone()),
+        supernode: supernode.clone(),
+        page: Some(Page::new(options.common.www.clone())),
+    });
+
+    let (close, closed) = tokio::sync::oneshot::channel::<()>();
+    let mut server = tokio::spawn(server::serve(listener, app.clone(), async {
+        let _ = closed.await;
+    }));
+    announce_self(&app, &mut tasks).await;
+    let demo = match &bridge {
+        Some(bridge) if options.demo => match demo::start(&app, bridge, &folder.join("demo")).await {
+            Ok(link) => Some(link),
+            Err(reason) => {
+                warn!(%reason, "no demo torrent");
+                None
+            }
+        },
+        _ => None,
+    };
+    Ready {
+        role: options.role,
+        http: format!("{url}/"),
+        tcp: bridge.as_ref().and_then(|bridge| bridge.tcp()),
+        udp: bridge.as_ref().and_then(|bridge| bridge.udp()),
+        key: app.about.identity.key(),
+        demo,
+        hint: hint(&options, local),
+    }
+    .print(options.common.json);
+
+    let ended = tokio::select! {
+        ended = &mut server => Err(Failure::new(match ended {
+            Ok(Err(error)) => format!("the server failed: {error}"),
+            _ => "the server ended unexpectedly".to_owned(),
+        })),
+        () = stop => Ok(()),
+    };
+    tasks.abort_all();
+    let _ = close.send(());
+    if let Some(bridge) = bridge {
+        bridge.leave().await;
+    }
+    // WebSockets have no end of their own: whoever is still there after this is cut off.
+    let _ = tokio::time::timeout(FAREWELL, server).await;
+    if let Some(supernode) = supernode {
+        supernode.close().await;
+    }
+    ended
+}
+
+/// Lists our own node: in our own index, and at the supernodes that were named.
+async fn announce_self(app: &Arc<App>, tasks: &mut JoinSet<()>) {
+    let Some(entry) = app.node_entry() else { return };
+    if let Some(supernode) = app.supernode.clone() {
+        if let Err(problem) = supernode.list(&entry).await {
+            warn!(%problem, "could not list our own node");
+        }
+        let app = app.clone();
+        tasks.spawn(async move {
+            let mut timer = tokio::time::interval(Duration::from_secs(30));
+            loop {
+                timer.tick().await;
+                if let Some(entry) = app.node_entry() {
+                    let _ = supernode.list(&entry).await;
+                }
+            }
+        });
+    }
+    let supernodes = app.about.supernodes.clone();
+    if supernodes.is_empty() {
+        return;
+    }
+    let client = match reqwest::Client::builder().timeout(Duration::from_secs(10)).build() {
+        Ok(client) => client,
+        Err(error) => {
+            warn!(%error, "cannot register at supernodes");
+            return;
+        }
+    };
+    for supernode in &supernodes {
+        if let Err(reason) = register::register(&client, supernode, &app.about.url).await {
+            eprintln!("anatomic: {reason}; trying again every minute");
+        }
+    }
+    tasks.spawn(register::keep_registered(client, supernodes, app.about.url.clone()));
+}
+
+async fn expire_planted(planting: Arc<Planting>, tracker: Arc<Tracker>) {
+    let mut timer = tokio::time::interval(Duration::from_secs(600));
+    loop {
+        timer.tick().await;
+        let (planting, swarms) = (planting.clone(), tracker.swarms.clone());
+        let expiry = move || planting.expire(|info_hash| swarms.sizes(info_hash) != (0, 0));
+        let _ = tokio::task::spawn_blocking(expiry).await;
+    }
+}
+
+/// What a host should know about who can reach this process.
+fn hint(options: &Options, local: SocketAddr) -> Option<String> {
+    let example = format!("0.0.0.0:{}", local.port());
+    (local.ip().is_loopback() && options.common.url.is_none()).then(|| {
+        format!("only this machine reaches it; for others: --listen {example} --url https://your.host")
+    })
+}
+
+fn data_folder(named: Option<&Path>, role: Role) -> Result<PathBuf, Failure> {
+    let folder = match named {
+        Some(folder) => folder.to_owned(),
+        None => node::files::default_folder().map_err(Failure::new)?.join(role.as_str()),
+    };
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| Failure::new(format!("cannot make the data folder {}: {error}", folder.display())))?;
+    Ok(folder)
+}
+
+/// Two processes of one folder would overwrite each other's records.
+fn lock(folder: &Path) -> Result<File, Failure> {
+    let path = folder.join("lock");
+    let file = File::create(&path).map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+    file.try_lock().map_err(|_| {
+        Failure::new(format!("another process uses the data folder {}; end it, or name another with --data", folder.display()))
+    })?;
+    Ok(file)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::new(format!("cannot listen on {address}: {error}; choose another address with --listen"))
+    })
+}
+
+/// The address under which we call ourselves where we listen on all.
+fn reachable_ip(ip: IpAddr) -> IpAddr {
+    if !ip.is_unspecified() {
+        return ip;
+    }
+    let own = if_addrs::get_if_addrs().unwrap_or_default();
+    let candidates: Vec<IpAddr> =
+        own.iter().map(if_addrs::Interface::ip).filter(|own| !own.is_loopback() && own.is_ipv4()).collect();
+    let public = candidates.iter().find(|own| is_public(**own));
+    public.or(candidates.first()).copied().unwrap_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST))
+}
+
+/// A node that is itself in a private network, or on this machine alone, serves that network; one on the internet never
+/// looks inwards.
+fn network_of(url: &str) -> Policy {
+    let host = crate::supernode::visit::host(url).unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<IpAddr>() {
+        Ok(ip) if !is_public(ip) => Policy::PrivateNetwork,
+        Err(_) if bare == "localhost" => Policy::PrivateNetwork,
+        _ => Policy::Public,
+    }
+}
+
+/// Ready when the process is told to end; from now on a signal does not kill it.
+fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    #[cfg(unix)]
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(Failure::new)?;
+    Ok(async move {
+        let interrupt = tokio::signal::ctrl_c();
+        #[cfg(unix)]
+        tokio::select! {
+            _ = interrupt => {}
+            _ = terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = interrupt.await;
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_in_a_private_network_serves_it_and_a_public_one_never_looks_inwards() {
+        for (url, policy) in [
+            ("http://127.0.0.1:4080", Policy::PrivateNetwork),
+            ("http://192.168.1.2:4080", Policy::PrivateNetwork),
+            ("http://[::1]:4080", Policy::PrivateNetwork),
+            ("http://localhost:4080", Policy::PrivateNetwork),
+            ("https://node.example", Policy::Public),
+            ("http://1.1.1.1", Policy::Public),
+        ] {
+            assert_eq!(network_of(url), policy, "{url}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What can be set of a process: flags, each with an environment variable, and their defaults.
+//!
+//! Only values; the parts are put together beside.
+
+use crate::tracker::address::Network;
+use anatomic_mesh::{Key, api};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// What a process is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Node, supernode and page.
+    Up,
+    /// Node and page.
+    Node,
+    /// Supernode and page.
+    Supernode,
+}
+
+impl Role {
+    /// The command that starts it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Node => "node",
+            Self::Supernode => "supernode",
+        }
+    }
+}
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What it is.
+    pub role: Role,
+    /// For every role.
+    pub common: Common,
+    /// For a node.
+    pub node: Option<NodeOptions>,
+    /// Supernodes to register with.
+    pub supernodes: Vec<String>,
+    /// Seed and plant the demo torrent.
+    pub demo: bool,
+}
+
+/// Flags of every role.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Common {
+    /// Address for HTTP, WebSocket and the page
+    #[arg(long, value_name = "ADDR", env = "ANATOMIC_LISTEN", default_value = "127.0.0.1:4080")]
+    pub listen: SocketAddr,
+    /// Scheme and host under which others reach it, where that is not the address it listens on
+    #[arg(long, value_name = "URL", env = "ANATOMIC_URL", value_parser = origin)]
+    pub url: Option<String>,
+    /// Folder for key, index and state
+    #[arg(long, value_name = "DIR", env = "ANATOMIC_DATA")]
+    pub data: Option<PathBuf>,
+    /// Serve the page from this folder and not out of the program
+    #[arg(long, value_name = "DIR", env = "ANATOMIC_WWW")]
+    pub www: Option<PathBuf>,
+    /// Network of a reverse proxy whose X-Forwarded-For is believed; may be given several times
+    #[arg(long = "proxy", value_name = "NETWORK", env = "ANATOMIC_PROXY", value_delimiter = ',')]
+    pub proxies: Vec<Network>,
+    /// Print one JSON object when ready
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of a node.
+#[derive(Clone, Debug, clap::Args)]
+pub struct NodeOptions {
+    /// Address where classic peers connect [default: port 4081 where it listens, else a free one]
+    #[arg(long, value_name = "ADDR", env = "ANATOMIC_TCP")]
+    pub tcp: Option<SocketAddr>,
+    /// Address of the one UDP port for WebRTC and STUN [default: as for --tcp]
+    #[arg(long, value_name = "ADDR", env = "ANATOMIC_UDP")]
+    pub udp: Option<SocketAddr>,
+    /// Public address of this host behind a NAT that forwards the same ports; may be given several times
+    #[arg(long, value_name = "IP", env = "ANATOMIC_ANNOUNCE_IP", value_delimiter = ',')]
+    pub announce_ip: Vec<IpAddr>,
+    /// Bridge any torrent a tab asks for, not only planted ones
+    #[arg(long, env = "ANATOMIC_OPEN_BRIDGE")]
+    pub open_bridge: bool,
+    /// Who may plant here
+    #[arg(long, value_name = "WHO", env = "ANATOMIC_PLANTING", default_value = "open")]
+    pub planting: PlantingPolicy,
+    /// Key of a planter that `--planting key` lets in; may be given several times
+    #[arg(long = "planter", value_name = "KEY", env = "ANATOMIC_PLANTER", value_delimiter = ',')]
+    pub planters: Vec<Key>,
+}
+
+impl NodeOptions {
+    /// Where classic clients are told to dial us, if that was set.
+    #[must_use]
+    pub fn announced_tcp(&self) -> Option<SocketAddr> {
+        let port = self.tcp.map(|address| address.port()).filter(|port| *port != 0)?;
+        self.announce_ip.first().map(|ip| SocketAddr::new(*ip, port))
+    }
+}
+
+/// Who may plant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum PlantingPolicy {
+    /// Everybody
+    Open,
+    /// Planters named with --planter
+    Key,
+    /// Nobody
+    Off,
+}
+
+impl From<PlantingPolicy> for api::Planting {
+    fn from(policy: PlantingPolicy) -> Self {
+        match policy {
+            PlantingPolicy::Open => Self::Open,
+            PlantingPolicy::Key => Self::Key,
+            PlantingPolicy::Off => Self::Off,
+        }
+    }
+}
+
+/// Reads a scheme and host.
+fn origin(text: &str) -> Result<String, String> {
+    let url = reqwest::Url::parse(text).map_err(|error| error.to_string())?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty();
+    if plain { Ok(text.trim_end_matches('/').to_owned()) } else { Err("write it as https://host[:port]".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_has_no_path() {
+        assert_eq!(origin("https://a.example:1/").unwrap(), "https://a.example:1");
+        for bad in ["a.example", "ftp://a", "https://a/b", "https://a/?x", "https://u@a"] {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
+    }
+}
