@@ -4,10 +4,13 @@
 #![deny(missing_docs)]
 
 pub mod announce;
+pub mod bridge;
 pub mod cli;
 pub mod driver;
 pub mod http;
 pub mod node;
+pub mod planter;
+pub mod process;
 pub mod store;
 pub mod supernode;
 pub mod tracker;

@@ -1,41 +1,28 @@
 //! `anatomic node`: a tracker and a bridge.
 //!
-//! Only puts the parts together.
+//! Only flags; [`crate::process`] puts the parts together.
 
 use super::Failure;
+use crate::process::{self, Common, NodeOptions, Options, Role};
 
 /// Arguments of `anatomic node`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Address for HTTP, WebSocket and the page
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4080")]
-    pub listen: std::net::SocketAddr,
-    /// Folder for key, index and state
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<std::path::PathBuf>,
-    /// Print one JSON object when ready
-    #[arg(long)]
-    pub json: bool,
-    /// Address where classic peers connect
-    #[arg(long, value_name = "ADDR")]
-    pub tcp: Option<std::net::SocketAddr>,
-    /// Address of the one UDP port for WebRTC and STUN
-    #[arg(long, value_name = "ADDR")]
-    pub udp: Option<std::net::SocketAddr>,
-    /// Bridge any torrent a tab asks for, not only planted ones
-    #[arg(long)]
-    pub open_bridge: bool,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    node: NodeOptions,
     /// Supernode to register with; may be given several times
-    #[arg(long, value_name = "URL")]
-    pub supernode: Vec<String>,
+    #[arg(long, value_name = "URL", env = "ANATOMIC_SUPERNODE", value_delimiter = ',')]
+    supernode: Vec<String>,
 }
 
-/// Runs the command.
+/// Runs the command until Ctrl-C.
 ///
 /// # Errors
 /// What failed, in one line.
-#[expect(clippy::unused_async)]
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let _ = args;
-    Err(Failure::new("this command is still being written"))
+    let Args { common, node, supernode } = args;
+    process::run(Options { role: Role::Node, common, node: Some(node), supernodes: supernode, demo: false })
+        .await
 }

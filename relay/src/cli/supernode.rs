@@ -1,29 +1,23 @@
 //! `anatomic supernode`: the index of planted torrents.
 //!
-//! Only puts the parts together.
+//! Only flags; [`crate::process`] puts the parts together.
 
 use super::Failure;
+use crate::process::{self, Common, Options, Role};
 
 /// Arguments of `anatomic supernode`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Address for HTTP, WebSocket and the page
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4080")]
-    pub listen: std::net::SocketAddr,
-    /// Folder for key, index and state
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<std::path::PathBuf>,
-    /// Print one JSON object when ready
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
-/// Runs the command.
+/// Runs the command until Ctrl-C.
 ///
 /// # Errors
 /// What failed, in one line.
-#[expect(clippy::unused_async)]
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let _ = args;
-    Err(Failure::new("this command is still being written"))
+    let common = args.common;
+    process::run(Options { role: Role::Supernode, common, node: None, supernodes: Vec::new(), demo: false })
+        .await
 }

@@ -58,16 +58,21 @@ impl PlantedTorrent {
                 tiers.push(vec![url.clone()]);
             }
         }
-        let authority = |url: &str| {
-            url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or("").to_owned())
-        };
-        let own = authority(own);
-        tiers
-            .into_iter()
-            .map(|tier| tier.into_iter().filter(|url| authority(url) != own).collect::<Vec<_>>())
-            .filter(|tier| !tier.is_empty())
-            .collect()
+        foreign(tiers, own)
     }
+}
+
+/// Tiers of trackers without those on the host of `own`, which is a scheme and host.
+#[must_use]
+pub fn foreign(tiers: Vec<Vec<String>>, own: &str) -> Vec<Vec<String>> {
+    let authority =
+        |url: &str| url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or("").to_owned());
+    let own = authority(own);
+    tiers
+        .into_iter()
+        .map(|tier| tier.into_iter().filter(|url| authority(url) != own).collect::<Vec<_>>())
+        .filter(|tier| !tier.is_empty())
+        .collect()
 }
 
 /// What changed.

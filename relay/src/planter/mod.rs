@@ -28,9 +28,15 @@ enum Answer {
 ///
 /// # Errors
 /// What each supernode and node said, if none took the torrent.
-pub async fn plant(wish: Wish, identity: Identity, mut progress: impl FnMut(Progress)) -> Result<Outcome, Failure> {
-    let client = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build();
-    let client = client.map_err(|error| Failure { reasons: vec![("this machine".into(), innermost(&error))] })?;
+pub async fn plant(
+    wish: Wish,
+    identity: Identity,
+    mut progress: impl FnMut(Progress),
+) -> Result<Outcome, Failure> {
+    let client =
+        reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build();
+    let client =
+        client.map_err(|error| Failure { reasons: vec![("this machine".into(), innermost(&error))] })?;
     let mut planter = Planter::new(wish, identity, clock::now());
     let mut requests = JoinSet::new();
     loop {
@@ -43,7 +49,9 @@ pub async fn plant(wish: Wish, identity: Identity, mut progress: impl FnMut(Prog
                     Answer::Offer(supernode, offer)
                 })),
                 Output::Plant { node, request } => drop(requests.spawn(async move {
-                    let planted = post::<PlantRequest, _>(&client, &format!("{}{}", node.url, paths::PLANT), &request).await;
+                    let planted =
+                        post::<PlantRequest, _>(&client, &format!("{}{}", node.url, paths::PLANT), &request)
+                            .await;
                     Answer::Planted(node.key, planted)
                 })),
                 Output::HandOver { supernode, handover } => drop(requests.spawn(async move {
@@ -61,18 +69,27 @@ pub async fn plant(wish: Wish, identity: Identity, mut progress: impl FnMut(Prog
             Some(Ok(Answer::Planted(node, planted))) => planter.handle_planted(node, planted),
             Some(Ok(Answer::Indexed(supernode, indexed))) => planter.handle_indexed(&supernode, indexed),
             // A request that panicked or none under way: nothing more will come.
-            Some(Err(_)) | None => return Err(Failure { reasons: vec![("this program".into(), "planting came to a halt".into())] }),
+            Some(Err(_)) | None => {
+                return Err(Failure {
+                    reasons: vec![("this program".into(), "planting came to a halt".into())],
+                });
+            }
         }
     }
 }
 
-async fn post<T: Serialize, R: DeserializeOwned>(client: &reqwest::Client, url: &str, body: &T) -> Result<R, String> {
+async fn post<T: Serialize, R: DeserializeOwned>(
+    client: &reqwest::Client,
+    url: &str,
+    body: &T,
+) -> Result<R, String> {
     ask(client.post(url).json(body)).await
 }
 
 /// Sends a request and reads a JSON answer of bounded length; a problem document becomes its words.
 async fn ask<R: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<R, String> {
-    let mut answer = request.send().await.map_err(|error| format!("cannot be reached: {}", innermost(&error)))?;
+    let mut answer =
+        request.send().await.map_err(|error| format!("cannot be reached: {}", innermost(&error)))?;
     let status = answer.status();
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|error| innermost(&error))? {
@@ -82,7 +99,9 @@ async fn ask<R: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<R,
         }
     }
     if !status.is_success() {
-        return Err(serde_json::from_slice::<Problem>(&body).map_or_else(|_| status.to_string(), |problem| problem.to_string()));
+        return Err(serde_json::from_slice::<Problem>(&body)
+            .map_or_else(|_| status.to_string(), |problem| problem.to_string()));
     }
-    serde_json::from_slice(&body).map_err(|_| "answers with something else: is it an Anatomic supernode?".into())
+    serde_json::from_slice(&body)
+        .map_err(|_| "answers with something else: is it an Anatomic supernode?".into())
 }

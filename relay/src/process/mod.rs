@@ -41,7 +41,9 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let folder = data_folder(options.common.data.as_deref(), options.role)?;
     let _lock = lock(&folder)?;
     let key_path = folder.join("key");
-    let identity = identity::load_or_create(&key_path).map_err(|error| Failure::new(format!("cannot read or make the key {}: {error}", key_path.display())))?;
+    let identity = identity::load_or_create(&key_path).map_err(|error| {
+        Failure::new(format!("cannot read or make the key {}: {error}", key_path.display()))
+    })?;
 
     let listener = listen(options.common.listen).await?;
     let local = listener.local_addr().map_err(Failure::new)?;
@@ -64,8 +66,9 @@ pub async fn run(options: Options) -> Result<(), Failure> {
                 limits: Limits { torrents: Some(MAX_TORRENTS), ..Limits::default() },
                 folder: folder.join("planted"),
             };
-            let planting = Planting::open(settings, identity.clone())
-                .map_err(|error| Failure::new(format!("cannot read what was planted in {}: {error}", folder.display())))?;
+            let planting = Planting::open(settings, identity.clone()).map_err(|error| {
+                Failure::new(format!("cannot read what was planted in {}: {error}", folder.display()))
+            })?;
             let config = tracker::Config {
                 proxies: Proxies(options.common.proxies.clone()),
                 announced_tcp: node_options.announced_tcp(),
@@ -83,9 +86,9 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         Role::Node => None,
         Role::Up | Role::Supernode => {
             let path = folder.join("index.sqlite");
-            let index = Index::open(&path)
-                .await
-                .map_err(|error| Failure::new(format!("cannot open the index {}: {error}", path.display())))?;
+            let index = Index::open(&path).await.map_err(|error| {
+                Failure::new(format!("cannot open the index {}: {error}", path.display()))
+            })?;
             let supernode = Supernode::new(index, identity.key(), url.clone(), network, seed);
             tasks.spawn(supernode.clone().tend_forever());
             Some(supernode)
@@ -93,9 +96,15 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     };
 
     let bridge = match (&options.node, &node) {
-        (Some(node_options), Some((planting, tracker))) => {
-            Some(crate::bridge::start(node_options.bridge(local.ip(), network, &folder)?, planting.clone(), tracker.clone()).await.map_err(Failure::new)?)
-        }
+        (Some(node_options), Some((planting, tracker))) => Some(
+            crate::bridge::start(
+                node_options.bridge(local.ip(), network, &folder),
+                planting.clone(),
+                tracker.clone(),
+            )
+            .await
+            .map_err(Failure::new)?,
+        ),
         _ => None,
     };
     let about = About {
@@ -219,17 +228,22 @@ fn data_folder(named: Option<&Path>, role: Role) -> Result<PathBuf, Failure> {
         Some(folder) => folder.to_owned(),
         None => node::files::default_folder().map_err(Failure::new)?.join(role.as_str()),
     };
-    std::fs::create_dir_all(&folder)
-        .map_err(|error| Failure::new(format!("cannot make the data folder {}: {error}", folder.display())))?;
+    std::fs::create_dir_all(&folder).map_err(|error| {
+        Failure::new(format!("cannot make the data folder {}: {error}", folder.display()))
+    })?;
     Ok(folder)
 }
 
 /// Two processes of one folder would overwrite each other's records.
 fn lock(folder: &Path) -> Result<File, Failure> {
     let path = folder.join("lock");
-    let file = File::create(&path).map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
+    let file = File::create(&path)
+        .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
     file.try_lock().map_err(|_| {
-        Failure::new(format!("another process uses the data folder {}; end it, or name another with --data", folder.display()))
+        Failure::new(format!(
+            "another process uses the data folder {}; end it, or name another with --data",
+            folder.display()
+        ))
     })?;
     Ok(file)
 }
@@ -267,7 +281,8 @@ fn network_of(url: &str) -> Policy {
 /// Ready when the process is told to end; from now on a signal does not kill it.
 fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     #[cfg(unix)]
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(Failure::new)?;
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(Failure::new)?;
     Ok(async move {
         let interrupt = tokio::signal::ctrl_c();
         #[cfg(unix)]

@@ -2,10 +2,12 @@
 //!
 //! Only values; the parts are put together beside.
 
+use crate::bridge;
 use crate::tracker::address::Network;
+use anatomic_core::address::Policy;
 use anatomic_mesh::{Key, api};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a process is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,6 +94,19 @@ pub struct NodeOptions {
 }
 
 impl NodeOptions {
+    /// How the bridge is set up.
+    #[must_use]
+    pub fn bridge(&self, host: IpAddr, network: Policy, folder: &Path) -> bridge::Settings {
+        bridge::Settings {
+            tcp: self.tcp,
+            udp: self.udp,
+            host,
+            announce_ip: self.announce_ip.clone(),
+            network,
+            certificate: folder.join("dtls.pem"),
+        }
+    }
+
     /// Where classic clients are told to dial us, if that was set.
     #[must_use]
     pub fn announced_tcp(&self) -> Option<SocketAddr> {
@@ -129,7 +144,11 @@ fn origin(text: &str) -> Result<String, String> {
         && url.query().is_none()
         && url.fragment().is_none()
         && url.username().is_empty();
-    if plain { Ok(text.trim_end_matches('/').to_owned()) } else { Err("write it as https://host[:port]".into()) }
+    if plain {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("write it as https://host[:port]".into())
+    }
 }
 
 #[cfg(test)]

@@ -40,7 +40,13 @@ impl Ready {
     }
 
     fn json(&self) -> String {
-        let object = Json { http: &self.http, tcp: self.tcp, udp: self.udp, key: self.key, demo: self.demo.as_deref() };
+        let object = Json {
+            http: &self.http,
+            tcp: self.tcp,
+            udp: self.udp,
+            key: self.key,
+            demo: self.demo.as_deref(),
+        };
         serde_json::to_string(&object).unwrap_or_default() + "\n"
     }
 

@@ -75,7 +75,6 @@ impl<K: Copy + Eq + Hash, V> Roster<K, V> {
         let mut drawn = Vec::with_capacity(wanted);
         if wanted == self.row.len() {
             drawn.extend(&self.row);
-            rng.shuffle(&mut drawn);
         } else {
             // Floyd's algorithm: `wanted` different numbers with as many draws.
             let mut chosen = HashSet::with_capacity(wanted);
@@ -86,6 +85,8 @@ impl<K: Copy + Eq + Hash, V> Roster<K, V> {
                 drawn.extend(self.row.get(number));
             }
         }
+        // Neither the row's order nor Floyd's is even, and the last may be cut off below.
+        rng.shuffle(&mut drawn);
         drawn.retain(|(key, _)| Some(key) != except);
         drawn.truncate(count);
         drawn

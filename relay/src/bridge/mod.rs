@@ -1,0 +1,300 @@
+//! The node's own peer: one driver that bridges what is planted here, and seeds what the node itself stores.
+//!
+//! Switches no blocks: the engine's bridge mode does. Here its torrents follow what is planted, its classic peers come from the
+//! tracker's swarms, and browsers' first offers are answered.
+
+mod follow;
+mod settings;
+
+pub use settings::Settings;
+
+use crate::driver::{self, Handle, SessionError};
+use crate::node::{PlantedTorrent, Planting};
+use crate::tracker::node_peer::AnswerFuture;
+use crate::tracker::{NodePeer, Tracker};
+use crate::webrtc::Endpoint;
+use anatomic_core::{InfoHash, Magnet, Metainfo, PeerId};
+use anatomic_engine::{AddTorrent, Mode, Source, Start, TorrentKey, TorrentSource, TorrentView};
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+use tracing::{debug, warn};
+
+/// Classic peers of a swarm that are given to the engine at a time.
+const CLASSIC_PEERS: usize = 200;
+/// Connections that the node keeps with one browser in one swarm. Ours opens more than one where that is faster.
+const CONNECTIONS: usize = 4;
+/// An answered offer counts as a connection until the engine knows it, or for this long.
+const OPENING: Duration = Duration::from_secs(15);
+/// Torrents that are bridged without being planted, with an open bridge.
+const MAX_UNPLANTED: usize = 1_000;
+
+/// A running bridge. Clones share it.
+#[derive(Clone)]
+pub struct Bridge {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    session: Handle,
+    endpoint: Endpoint,
+    planting: Arc<Planting>,
+    tracker: Arc<Tracker>,
+    /// Torrents in the engine.
+    torrents: RwLock<HashMap<InfoHash, Torrent>>,
+    /// Browsers by the peer id that the tracker knows, and when each of their connections was answered.
+    browsers: Mutex<HashMap<(InfoHash, PeerId), Vec<Instant>>>,
+    /// Connections that the engine knows, as last looked at.
+    connected: RwLock<HashMap<(InfoHash, PeerId), usize>>,
+}
+
+#[derive(Clone, Copy)]
+struct Torrent {
+    key: TorrentKey,
+    stored: bool,
+    /// Whether its metadata were known when it was added, or became so.
+    has_metadata: bool,
+}
+
+/// Starts the bridge: binds its ports, adds what is planted, and becomes the tracker's own peer.
+///
+/// # Errors
+/// When a port cannot be bound or a thread cannot be started.
+pub async fn start(settings: Settings, planting: Arc<Planting>, tracker: Arc<Tracker>) -> io::Result<Bridge> {
+    let endpoint = settings.endpoint()?;
+    let session = settings.driver(endpoint.clone()).await?;
+    let bridge = Bridge {
+        shared: Arc::new(Shared {
+            session,
+            endpoint,
+            planting,
+            tracker: tracker.clone(),
+            torrents: RwLock::default(),
+            browsers: Mutex::default(),
+            connected: RwLock::default(),
+        }),
+    };
+    tracker.set_node(Arc::new(bridge.clone()), bridge.tcp());
+    follow::start(&bridge);
+    Ok(bridge)
+}
+
+impl Bridge {
+    /// Where classic peers connect.
+    #[must_use]
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        self.shared.session.local_addr()
+    }
+
+    /// The UDP port of all WebRTC connections.
+    #[must_use]
+    pub fn udp(&self) -> Option<SocketAddr> {
+        Some(self.shared.endpoint.local_addr())
+    }
+
+    /// `stun:host:port`, by the host of our address.
+    #[must_use]
+    pub fn stun(&self, url: &str) -> Option<String> {
+        let host = crate::supernode::visit::host(url)?;
+        Some(format!("stun:{host}:{}", self.shared.endpoint.local_addr().port()))
+    }
+
+    /// Seeds a torrent that is stored below `root`, hashing it first.
+    ///
+    /// # Errors
+    /// When it is there already or the session is over.
+    pub async fn seed(&self, metainfo: Arc<Metainfo>, root: PathBuf) -> Result<(), SessionError> {
+        let info_hash = metainfo.info_hash();
+        let add = AddTorrent {
+            start: Start::Check,
+            ..AddTorrent::new(TorrentSource::Metainfo(self.without_own_trackers(&metainfo)))
+        };
+        let key = self.shared.session.add(add, Some(root)).await?;
+        self.remember(info_hash, Torrent { key, stored: true, has_metadata: true });
+        self.meet(&info_hash, key).await;
+        Ok(())
+    }
+
+    /// What a torrent of the bridge is doing.
+    pub async fn view(&self, info_hash: &InfoHash) -> Option<TorrentView> {
+        let key = self.find(info_hash)?.key;
+        self.shared.session.view(key).await
+    }
+
+    /// Ends it: connections are closed, trackers told.
+    pub async fn leave(&self) {
+        self.shared.session.leave().await;
+        self.shared.endpoint.close().await;
+    }
+
+    /// Takes a planted torrent into the engine, or takes it in again now that its metadata are known.
+    async fn add(&self, planted: &PlantedTorrent) {
+        let info_hash = planted.info_hash;
+        if let Some(torrent) = self.find(&info_hash) {
+            if torrent.has_metadata || planted.metainfo.is_none() {
+                return;
+            }
+            self.shared.session.remove(torrent.key).await;
+        }
+        let foreign = planted.foreign_trackers(&self.shared.planting.settings().url);
+        let source = match &planted.metainfo {
+            Some(metainfo) => TorrentSource::Metainfo(self.without_own_trackers(metainfo)),
+            None => {
+                TorrentSource::Magnet(Box::new(Magnet { trackers: Vec::new(), ..planted.magnet.clone() }))
+            }
+        };
+        self.add_bridged(info_hash, source, foreign).await;
+    }
+
+    /// Takes a torrent that nobody planted into the engine: its peers are those of our own swarm alone.
+    async fn add_unplanted(&self, info_hash: InfoHash) {
+        let unplanted =
+            self.all().iter().filter(|(hash, _)| self.shared.planting.get(hash).is_none()).count();
+        if unplanted < MAX_UNPLANTED {
+            let source = TorrentSource::Magnet(Box::new(Magnet::new(info_hash)));
+            self.add_bridged(info_hash, source, Vec::new()).await;
+        }
+    }
+
+    async fn add_bridged(&self, info_hash: InfoHash, source: TorrentSource, trackers: Vec<Vec<String>>) {
+        let has_metadata = matches!(source, TorrentSource::Metainfo(_));
+        let add = AddTorrent { mode: Mode::Bridge, trackers, ..AddTorrent::new(source) };
+        match self.shared.session.add(add, None).await {
+            Ok(key) | Err(SessionError::AlreadyAdded(key)) => {
+                self.remember(info_hash, Torrent { key, stored: false, has_metadata });
+                self.meet(&info_hash, key).await;
+            }
+            Err(error) => warn!(torrent = %info_hash, %error, "cannot bridge a torrent"),
+        }
+    }
+
+    async fn remove(&self, info_hash: &InfoHash) {
+        let Some(torrent) = self.find(info_hash).filter(|torrent| !torrent.stored) else { return };
+        self.shared.torrents.write().unwrap_or_else(PoisonError::into_inner).remove(info_hash);
+        self.shared.session.remove(torrent.key).await;
+    }
+
+    /// Gives the engine the classic peers of our own swarm.
+    async fn meet(&self, info_hash: &InfoHash, key: TorrentKey) {
+        let mut peers = self.shared.tracker.swarms.classic_peers(info_hash, CLASSIC_PEERS);
+        peers.retain(|peer| Some(*peer) != self.tcp());
+        self.introduce(key, peers).await;
+    }
+
+    async fn introduce(&self, key: TorrentKey, peers: Vec<SocketAddr>) {
+        if peers.is_empty() {
+            return;
+        }
+        self.shared
+            .session
+            .with(move |session| {
+                let now = session.now();
+                session.engine.add_candidates(now, key, Source::Tracker, &peers);
+            })
+            .await;
+    }
+
+    fn find(&self, info_hash: &InfoHash) -> Option<Torrent> {
+        self.shared.torrents.read().unwrap_or_else(PoisonError::into_inner).get(info_hash).copied()
+    }
+
+    fn all(&self) -> Vec<(InfoHash, Torrent)> {
+        let torrents = self.shared.torrents.read().unwrap_or_else(PoisonError::into_inner);
+        torrents.iter().map(|(hash, torrent)| (*hash, *torrent)).collect()
+    }
+
+    fn remember(&self, info_hash: InfoHash, torrent: Torrent) {
+        self.shared.torrents.write().unwrap_or_else(PoisonError::into_inner).insert(info_hash, torrent);
+    }
+
+    /// The torrent without our own announces: we know our own swarm without asking.
+    fn without_own_trackers(&self, metainfo: &Arc<Metainfo>) -> Arc<Metainfo> {
+        let own = &self.shared.planting.settings().url;
+        let foreign = crate::node::planting::foreign(metainfo.trackers().to_vec(), own);
+        if foreign.iter().flatten().count() == metainfo.trackers().iter().flatten().count() {
+            return metainfo.clone();
+        }
+        let info = metainfo.info_bytes().clone();
+        Metainfo::from_info(info, foreign, metainfo.web_seeds().to_vec())
+            .map_or_else(|_| metainfo.clone(), Arc::new)
+    }
+
+    /// Looks which browsers the engine is connected with.
+    async fn look_around(&self) {
+        let keys: Vec<_> = self.all();
+        let wanted: HashSet<_> = keys.iter().map(|(_, torrent)| torrent.key).collect();
+        let views = self
+            .shared
+            .session
+            .with(move |session| {
+                wanted.into_iter().filter_map(|key| session.engine.view(key)).collect::<Vec<_>>()
+            })
+            .await
+            .unwrap_or_default();
+        let mut connected: HashMap<(InfoHash, PeerId), usize> = HashMap::new();
+        for view in views {
+            for peer in view.peers.iter().filter_map(|peer| peer.peer_id) {
+                *connected.entry((view.info_hash, peer)).or_default() += 1;
+            }
+        }
+        *self.shared.connected.write().unwrap_or_else(PoisonError::into_inner) = connected;
+        let mut browsers = self.shared.browsers.lock().unwrap_or_else(PoisonError::into_inner);
+        browsers.retain(|_, answered| {
+            answered.retain(|at| at.elapsed() < OPENING);
+            !answered.is_empty()
+        });
+    }
+}
+
+impl NodePeer for Bridge {
+    fn serves(&self, info_hash: &InfoHash) -> bool {
+        self.find(info_hash).is_some()
+            || (self.shared.planting.settings().open_bridge && self.shared.planting.get(info_hash).is_none())
+    }
+
+    fn peer_id(&self) -> PeerId {
+        self.shared.session.peer_id()
+    }
+
+    fn wants_offer(&self, info_hash: &InfoHash, from: &PeerId) -> bool {
+        // Others than ours close a second connection with the same peer.
+        let most = if from.0.starts_with(b"-AN") { CONNECTIONS } else { 1 };
+        let key = (*info_hash, *from);
+        let open = self
+            .shared
+            .connected
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .copied()
+            .unwrap_or(0);
+        let browsers = self.shared.browsers.lock().unwrap_or_else(PoisonError::into_inner);
+        let opening = browsers
+            .get(&key)
+            .map_or(0, |answered| answered.iter().filter(|at| at.elapsed() < OPENING).count());
+        open.max(opening) < most
+    }
+
+    fn offer(&self, info_hash: InfoHash, from: PeerId, sdp: String) -> AnswerFuture {
+        let bridge = self.clone();
+        {
+            let mut browsers = bridge.shared.browsers.lock().unwrap_or_else(PoisonError::into_inner);
+            browsers.entry((info_hash, from)).or_default().push(Instant::now());
+        }
+        Box::pin(async move {
+            if bridge.find(&info_hash).is_none() {
+                bridge.add_unplanted(info_hash).await;
+            }
+            match bridge.shared.session.answer(info_hash, &sdp).await {
+                Ok(answer) => Some(answer),
+                Err(reason) => {
+                    debug!(torrent = %info_hash, %reason, "declined an offer");
+                    None
+                }
+            }
+        })
+    }
+}
