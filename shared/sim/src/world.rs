@@ -327,19 +327,22 @@ impl World {
 
     /// Lets time pass until something holds; false if it did not come to hold in time.
     pub fn run_until(&mut self, most: Duration, holds: impl Fn(&Self) -> bool) -> bool {
+        // Looking may be costly: not after each event.
+        let interval = Duration::from_millis(20);
         let end = self.now + most;
-        let mut looked = 0;
+        let mut look_at = self.now;
         loop {
+            if self.now >= look_at {
+                if holds(self) {
+                    return true;
+                }
+                look_at = self.now + interval;
+            }
             if self.queue.peek().is_none_or(|Reverse(next)| next.at > end) {
                 self.now = end;
                 return holds(self);
             }
             self.step();
-            looked += 1;
-            // Looking may be costly: not after each event.
-            if looked % 64 == 0 && holds(self) {
-                return true;
-            }
         }
     }
 

@@ -17,17 +17,24 @@ pub(crate) use partial::Speed;
 use crate::add::PickOrder;
 use crate::hash::FastMap;
 use crate::keys::PeerKey;
-use anatomic_core::{BLOCK_LEN, Bitfield, Block, BlockIndex, Geometry, PieceIndex};
+use anatomic_core::{BLOCK_LEN, Bitfield, Block, BlockIndex, Geometry, PieceIndex, Time};
 use bytes::Bytes;
 use fastrand::Rng;
 use partial::{Partial, Slot};
 use rarity::Rarity;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::time::Duration;
+
+/// A block that was asked of somebody is not asked of others before this time: most are on their way, and a
+/// download of many peers would otherwise fetch its end twice.
+const LATE: Duration = Duration::from_secs(1);
 
 /// The peer for which blocks are picked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Picking<'a> {
+    /// Now.
+    pub now: Time,
     /// Who.
     pub peer: PeerKey,
     /// What it has.
@@ -289,7 +296,7 @@ impl Picker {
             if !self.begin(piece, &who, rng) {
                 break;
             }
-            self.take_from(piece, who.peer, most, into);
+            self.take_from(piece, &who, most, into);
         }
         if into.is_empty() && who.outstanding == 0 {
             self.pick_busy(&who, rng, into);
@@ -346,7 +353,7 @@ impl Picker {
             let useful = Self::allowed(who, piece)
                 && if begun { self.may_continue(who, piece) } else { self.rarity.is_listed(piece) };
             if useful && self.begin(piece, who, rng) {
-                self.take_from(piece, who.peer, most, into);
+                self.take_from(piece, who, most, into);
             }
         }
     }
@@ -440,10 +447,10 @@ impl Picker {
         self.partials.insert(piece, partial);
     }
 
-    fn take_from(&mut self, piece: PieceIndex, peer: PeerKey, most: usize, into: &mut Vec<Block>) {
+    fn take_from(&mut self, piece: PieceIndex, who: &Picking<'_>, most: usize, into: &mut Vec<Block>) {
         let Some(partial) = self.partials.get_mut(&piece) else { return };
         while into.len() < most
-            && let Some(index) = partial.take_free(peer)
+            && let Some(index) = partial.take_free(who.now, who.peer)
         {
             into.extend(self.geometry.block(piece, index));
         }
@@ -452,8 +459,8 @@ impl Picker {
         }
     }
 
-    /// End-game: one block that others were asked for, for a peer that has nothing to do. Only when every
-    /// remaining block was asked of somebody, never on parole, never twice of one peer.
+    /// End-game: one late block that others were asked for, for a peer that has nothing to do. Only when every
+    /// remaining block was asked of somebody (or a reader waits for it), never on parole, never twice of one peer.
     fn pick_busy(&mut self, who: &Picking<'_>, rng: &mut Rng, into: &mut Vec<Block>) {
         let urgent = !self.windows.is_empty();
         if who.standing != Standing::Good || !(urgent || self.is_end_game()) {
@@ -471,11 +478,14 @@ impl Picker {
                 continue;
             }
             for (at, slot) in partial.slots.iter().enumerate() {
-                let holders = match slot {
-                    Slot::Requested(holder) if *holder != who.peer => 1,
-                    Slot::Shared(holders) if !holders.contains(&who.peer) => holders.len(),
+                let (holders, asked) = match slot {
+                    Slot::Requested(holder, asked) if *holder != who.peer => (1, *asked),
+                    Slot::Shared(holders, asked) if !holders.contains(&who.peer) => (holders.len(), *asked),
                     _ => continue,
                 };
+                if who.now < asked + LATE {
+                    continue;
+                }
                 let Ok(at) = u32::try_from(at) else { continue };
                 let fewer = best.is_none_or(|(fewest, ..)| holders < fewest);
                 let tie = best.is_some_and(|(fewest, ..)| holders == fewest);
@@ -488,7 +498,7 @@ impl Picker {
         }
         if let Some((_, piece, index)) = best
             && let Some(partial) = self.partials.get_mut(&piece)
-            && partial.share(index, who.peer)
+            && partial.share(who.now, index, who.peer)
         {
             into.extend(self.geometry.block(piece, index));
         }

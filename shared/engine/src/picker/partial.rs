@@ -3,7 +3,7 @@
 //! Holds the bytes until the piece is whole; it does not hash.
 
 use crate::keys::PeerKey;
-use anatomic_core::BlockIndex;
+use anatomic_core::{BlockIndex, Time};
 use bytes::Bytes;
 
 /// How fast a peer delivers, so that slow ones spoil each other's pieces only.
@@ -18,9 +18,10 @@ pub(crate) enum Speed {
 #[derive(Clone, Debug)]
 pub(super) enum Slot {
     Free,
-    Requested(PeerKey),
+    /// Asked of one peer, at that time.
+    Requested(PeerKey, Time),
     /// End-game, or a late block that is urgent: several peers were asked.
-    Shared(Vec<PeerKey>),
+    Shared(Vec<PeerKey>, Time),
     Here {
         data: Bytes,
         from: Option<PeerKey>,
@@ -72,14 +73,14 @@ impl Partial {
     }
 
     /// Takes the first free block for `peer`.
-    pub(super) fn take_free(&mut self, peer: PeerKey) -> Option<BlockIndex> {
+    pub(super) fn take_free(&mut self, now: Time, peer: PeerKey) -> Option<BlockIndex> {
         let (at, slot) = self
             .slots
             .iter_mut()
             .enumerate()
             .skip(self.hint as usize)
             .find(|(_, slot)| matches!(slot, Slot::Free))?;
-        *slot = Slot::Requested(peer);
+        *slot = Slot::Requested(peer, now);
         self.free -= 1;
         let at = u32::try_from(at).ok()?;
         self.hint = at + 1;
@@ -87,15 +88,16 @@ impl Partial {
     }
 
     /// Asks `peer` too for a block that others were asked for; false if it was asked already.
-    pub(super) fn share(&mut self, index: BlockIndex, peer: PeerKey) -> bool {
+    pub(super) fn share(&mut self, now: Time, index: BlockIndex, peer: PeerKey) -> bool {
         let Some(slot) = self.slots.get_mut(index.0 as usize) else { return false };
         match slot {
-            Slot::Requested(other) if *other != peer => {
-                *slot = Slot::Shared(vec![*other, peer]);
+            Slot::Requested(other, _) if *other != peer => {
+                *slot = Slot::Shared(vec![*other, peer], now);
                 true
             }
-            Slot::Shared(others) if !others.contains(&peer) => {
+            Slot::Shared(others, at) if !others.contains(&peer) => {
                 others.push(peer);
+                *at = now;
                 true
             }
             _ => false,
@@ -106,12 +108,12 @@ impl Partial {
     pub(super) fn release(&mut self, index: BlockIndex, peer: PeerKey) {
         let Some(slot) = self.slots.get_mut(index.0 as usize) else { return };
         match slot {
-            Slot::Requested(holder) if *holder == peer => {
+            Slot::Requested(holder, _) if *holder == peer => {
                 *slot = Slot::Free;
                 self.free += 1;
                 self.hint = self.hint.min(index.0);
             }
-            Slot::Shared(holders) => {
+            Slot::Shared(holders, at) => {
                 holders.retain(|holder| *holder != peer);
                 match holders.as_slice() {
                     [] => {
@@ -119,7 +121,7 @@ impl Partial {
                         self.free += 1;
                         self.hint = self.hint.min(index.0);
                     }
-                    [last] => *slot = Slot::Requested(*last),
+                    [last] => *slot = Slot::Requested(*last, *at),
                     _ => {}
                 }
             }
@@ -141,9 +143,9 @@ impl Partial {
                 self.free -= 1;
                 Vec::new()
             }
-            Slot::Requested(holder) if Some(*holder) == from => Vec::new(),
-            Slot::Requested(holder) => vec![*holder],
-            Slot::Shared(holders) => {
+            Slot::Requested(holder, _) if Some(*holder) == from => Vec::new(),
+            Slot::Requested(holder, _) => vec![*holder],
+            Slot::Shared(holders, _) => {
                 holders.retain(|holder| Some(*holder) != from);
                 std::mem::take(holders)
             }

@@ -21,6 +21,7 @@ fn picker(pieces: u32, blocks: u32) -> (Picker, Rng) {
 
 fn who(peer: PeerKey, pieces: &Bitfield) -> Picking<'_> {
     Picking {
+        now: Time::ZERO,
         peer,
         pieces,
         speed: Speed::Medium,
@@ -149,11 +150,19 @@ fn the_end_game_gives_one_busy_block_to_an_idle_peer() {
     let all = Bitfield::full(1);
     let slow = pick(&mut picker, who(peer(1), &all), 9, &mut rng);
     assert_eq!(slow.len(), 3);
-    let busy = pick(&mut picker, Picking { outstanding: 1, ..who(peer(2), &all) }, 9, &mut rng);
+    let busy = pick(
+        &mut picker,
+        Picking { outstanding: 1, now: Time::from_secs(1), ..who(peer(2), &all) },
+        9,
+        &mut rng,
+    );
     assert!(busy.is_empty(), "only an idle peer joins in");
-    let fast = pick(&mut picker, who(peer(2), &all), 9, &mut rng);
+    let early = pick(&mut picker, who(peer(2), &all), 9, &mut rng);
+    assert!(early.is_empty(), "what is on its way is not fetched twice");
+    let now = Time::from_secs(1);
+    let fast = pick(&mut picker, Picking { now, ..who(peer(2), &all) }, 9, &mut rng);
     assert_eq!(fast.len(), 1);
-    let again = pick(&mut picker, who(peer(1), &all), 9, &mut rng);
+    let again = pick(&mut picker, Picking { now, ..who(peer(1), &all) }, 9, &mut rng);
     assert!(again.is_empty(), "never twice of one peer");
     let data = Bytes::from(vec![0; BLOCK_LEN as usize]);
     assert_eq!(picker.fill(fast[0], data.clone(), peer(2)), Filled::Kept(vec![peer(1)]));

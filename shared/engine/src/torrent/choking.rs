@@ -76,9 +76,10 @@ impl Store {
             }
             let forgiven = trader.forgive(now);
             let late = peer.waiting_since().is_some_and(|since| now >= since + shared.config.request_timeout);
+            let idle = peer.outstanding() == 0;
             if late {
                 self.snub(swarm, shared, key);
-            } else if forgiven {
+            } else if forgiven || idle {
                 self.refill(swarm, shared, key);
             }
         }

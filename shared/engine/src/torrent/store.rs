@@ -519,6 +519,7 @@ impl Store {
             PickStanding::Good
         };
         let picking = Picking {
+            now,
             peer: key,
             pieces,
             speed: speed(peer, now, self.geometry.piece_length()),
