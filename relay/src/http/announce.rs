@@ -103,6 +103,7 @@ async fn redirect(
                 None => refusal("this announce cannot be redirected"),
             }
         }
+        Ok(None) if app.tracker.is_some() => refusal(NOT_PLANTED),
         Ok(None) => refusal("no living node tracks this torrent"),
         Err(problem) => refusal(&problem.detail),
     }
