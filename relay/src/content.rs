@@ -87,7 +87,8 @@ impl Content {
         let files = match single {
             Some(path) => vec![path],
             None => {
-                let mut places: HashMap<_, _> = found.into_iter().map(|(inside, _, path)| (inside, path)).collect();
+                let mut places: HashMap<_, _> =
+                    found.into_iter().map(|(inside, _, path)| (inside, path)).collect();
                 plan.sources().iter().filter_map(|source| places.remove(&source.path)).collect()
             }
         };
@@ -188,8 +189,10 @@ mod tests {
         let make = |paths: &[&str], name| {
             let paths: Vec<_> = paths.iter().map(|path| bed.0.join(path)).collect();
             let mut last = (0, 0);
-            let metainfo =
-                Content::find(&paths, name, Options::default()).unwrap().hash(|done, of| last = (done, of)).unwrap();
+            let metainfo = Content::find(&paths, name, Options::default())
+                .unwrap()
+                .hash(|done, of| last = (done, of))
+                .unwrap();
             assert_eq!(last.0, last.1);
             metainfo
         };
@@ -204,7 +207,8 @@ mod tests {
     #[test]
     fn what_is_missing_or_nameless_is_said() {
         let bed = Bed::new("missing");
-        let find = |paths: &[PathBuf]| Content::find(paths, None, Options::default()).unwrap_err().to_string();
+        let find =
+            |paths: &[PathBuf]| Content::find(paths, None, Options::default()).unwrap_err().to_string();
         assert!(find(&[bed.0.join("none")]).contains("none cannot be read"));
         assert!(find(&[bed.0.join("album"), bed.0.join("one.bin")]).contains("--name"));
     }

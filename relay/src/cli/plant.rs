@@ -70,7 +70,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         () = client::interrupted() => return Err(Failure::interrupted()),
     };
     if args.seed && named.content.is_none() {
-        return Err(Failure::new("--seed is for files and folders; for a torrent use `anatomic seed X --from DIR`"));
+        return Err(Failure::new(
+            "--seed is for files and folders; for a torrent use `anatomic seed X --from DIR`",
+        ));
     }
     let identity = planter_key(args.data.as_deref())?;
     let supernodes = supernodes(&args, &named);
@@ -90,7 +92,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let printed = print(&args, &outcome, &first)?;
     let Some(content) = named.content else { return Ok(()) };
     if !args.seed {
-        eprintln!("nobody seeds it yet: anatomic seed {} --from {}", quoted(&printed.torrent), quoted(&content.display().to_string()));
+        eprintln!(
+            "nobody seeds it yet: anatomic seed {} --from {}",
+            quoted(&printed.torrent),
+            quoted(&content.display().to_string())
+        );
         return Ok(());
     }
     let options = client::Options { listen: None, no_webrtc: false, upload_limit: None, json: args.json };
@@ -113,7 +119,7 @@ async fn named(args: &Args) -> Result<Named, Failure> {
     };
     let subject = match source::torrent(&args.source).await? {
         TorrentSource::Metainfo(metainfo) => Subject::Torrent(Box::new((*metainfo).clone())),
-        TorrentSource::Magnet(magnet) => Subject::Magnet(*magnet),
+        TorrentSource::Magnet(magnet) => Subject::Magnet(magnet),
     };
     Ok(Named { subject, content: None, supernodes })
 }
@@ -121,11 +127,15 @@ async fn named(args: &Args) -> Result<Named, Failure> {
 async fn hash(path: &Path) -> Result<Metainfo, Failure> {
     let path = path.to_owned();
     let bar = std::io::stderr().is_terminal().then(|| {
-        let style = ProgressStyle::with_template("hashing {wide_bar} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template("hashing {wide_bar} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
         ProgressBar::new(0).with_style(style)
     });
     let hashed = tokio::task::spawn_blocking(move || {
-        let options = Options { created_by: Some(crate::http::about::SOFTWARE.replace('/', " ")), ..Options::default() };
+        let options = Options {
+            created_by: Some(crate::http::about::SOFTWARE.replace('/', " ")),
+            ..Options::default()
+        };
         let metainfo = Content::find(&[path], None, options)?.hash(|done, of| {
             if let Some(bar) = &bar {
                 bar.set_length(of);
@@ -147,8 +157,9 @@ fn planter_key(data: Option<&Path>) -> Result<Identity, Failure> {
         None => files::default_folder().map_err(Failure::new)?,
     };
     let path = folder.join("planter.key");
-    identity::load_or_create(&path)
-        .map_err(|error| Failure::new(format!("cannot read or make the planter's key {}: {error}", path.display())))
+    identity::load_or_create(&path).map_err(|error| {
+        Failure::new(format!("cannot read or make the planter's key {}: {error}", path.display()))
+    })
 }
 
 fn supernodes(args: &Args, named: &Named) -> Vec<String> {
@@ -173,8 +184,9 @@ fn print(args: &Args, outcome: &Outcome, first: &str) -> Result<Printed, Failure
     let link = PlantedLink { origin: supernode.to_owned(), magnet: outcome.magnet.clone() };
     let torrent = match (&args.output, &outcome.torrent) {
         (Some(path), Some(metainfo)) => {
-            files::write(path, &metainfo.to_torrent(), files::Access::Default)
-                .map_err(|error| Failure::new(format!("planted, but {} cannot be written: {error}", path.display())))?;
+            files::write(path, &metainfo.to_torrent(), files::Access::Default).map_err(|error| {
+                Failure::new(format!("planted, but {} cannot be written: {error}", path.display()))
+            })?;
             path.display().to_string()
         }
         (Some(path), None) => {
