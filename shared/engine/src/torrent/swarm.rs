@@ -128,7 +128,9 @@ impl Swarm {
     /// a node stay: they carry stripes of one download.
     pub(crate) fn judge(&self, shared: &Shared, key: PeerKey, peer_id: PeerId) -> Verdict {
         if peer_id == shared.us {
-            return Verdict::Close(CloseReason::Ourselves);
+            // The end that dialled must learn it, to strike the address out: it closes when our answer arrives.
+            let dialled = self.members.get(key).is_none_or(|member| member.peer.link().direction.is_ours());
+            return if dialled { Verdict::Close(CloseReason::Ourselves) } else { Verdict::Keep };
         }
         if self.banned_ids.contains(&peer_id) {
             return Verdict::Close(CloseReason::Banned);
