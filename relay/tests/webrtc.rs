@@ -5,7 +5,9 @@
 // Helpers of tests fail by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
+#[path = "../../tests/src/link.rs"]
+#[allow(unreachable_pub, dead_code, clippy::indexing_slicing)]
+mod link;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -357,8 +359,8 @@ async fn random_session_descriptions_get_a_reason_and_nothing_else() {
 }
 
 /// Connects two endpoints through a link: each is told that the other sits at the link's socket.
-async fn connect_far(link: &support::Link, a: &Endpoint, b: &Endpoint) -> (Connection, Connection) {
-    link.connect(a.local_addr(), b.local_addr());
+async fn connect_far(link: &link::Link, a: &Endpoint, b: &Endpoint) -> (Connection, Connection) {
+    link.towards(b.local_addr());
     let port = |address: SocketAddr| format!(" 127.0.0.1 {} typ", address.port());
     let (offer, pending) = a.offer().await.unwrap();
     let offer = offer.replace(&port(a.local_addr()), &port(link.right));
@@ -372,8 +374,7 @@ async fn connect_far(link: &support::Link, a: &Endpoint, b: &Endpoint) -> (Conne
 
 /// Sends 24 MiB over a path of 40 ms with a browser's cap at both ends; MB/s and the sender's facts.
 async fn far(rate: Option<f64>) -> (f64, anatomic_relay::webrtc::Facts, u64) {
-    let link =
-        support::Link::start(support::Shape { delay: Duration::from_millis(20), rate, queue: 256 << 10 });
+    let link = link::Link::start(link::Shape { delay: Duration::from_millis(20), rate, queue: 256 << 10 });
     let mut config = EndpointConfig::new(loopback());
     config.limits.native_window = config.limits.browser_window;
     let (a, b) = (Endpoint::bind(config.clone()).unwrap(), Endpoint::bind(config).unwrap());

@@ -2,13 +2,15 @@
 //!
 //! No BitTorrent here: this is the yardstick that the node's throughput is compared with. Each run starts a fresh
 //! endpoint and a fresh browser with its default WebRTC settings. Usage:
-//! `cargo run --release -p anatomic-tests --example bench_datachannel -- [down|up|plain|open|lite|memory|all] [RUNS] [MIB]`
+//! `cargo run --release -p anatomic-tests --example bench_datachannel -- [down|far|narrow|up|plain|open|lite|memory|all] [RUNS] [MIB]`
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anatomic_relay::webrtc::{Connection, Endpoint, EndpointConfig};
 use anatomic_tests::chromium::{Browser, Tab};
+use anatomic_tests::link::{Link, Shape};
 use anatomic_tests::scene::{self, Scene};
 use anatomic_tests::serve::Server;
 use bytes::Bytes;
@@ -72,21 +74,40 @@ fn endpoint_with(ice_lite: bool) -> Endpoint {
     Endpoint::bind(config).expect("a UDP port")
 }
 
+/// 20 ms each way; `narrow` is 100 Mbit/s with 256 KiB of queue.
+fn path(rate: Option<f64>) -> Shape {
+    Shape { delay: Duration::from_millis(20), rate, queue: 256 << 10 }
+}
+
 /// Connects a fresh tab with the endpoint; also how long it took from the answer to the open channel.
-async fn connect(tab: &Tab, endpoint: &Endpoint) -> (Connection, Duration) {
+async fn connect(tab: &Tab, endpoint: &Endpoint, link: Option<&Link>) -> (Connection, Duration) {
     let offer = tab.eval("makeOffer([])").await;
     let start = Instant::now();
     let (answer, pending) = endpoint.answer(offer.as_str().expect("an offer")).await.expect("an answer");
+    // Through a link: the page is told that we sit at the link's near socket.
+    let port = |address: SocketAddr| format!(" 127.0.0.1 {} typ", address.port());
+    let answer = match link {
+        Some(link) => {
+            link.towards(endpoint.local_addr());
+            answer.replace(&port(endpoint.local_addr()), &port(link.left))
+        }
+        None => answer,
+    };
     tab.eval(&format!("takeAnswer({})", json!(answer))).await;
     let connection = pending.opened().await.expect("an open channel");
     (connection, start.elapsed())
 }
 
+/// Sends so many bytes from a fresh endpoint to a fresh browser; MB/s.
 pub(crate) async fn down(scene: &Scene, bytes: usize) -> f64 {
+    down_through(scene, bytes, None).await
+}
+
+async fn down_through(scene: &Scene, bytes: usize, link: Option<&Link>) -> f64 {
     let (server, endpoint) = (server().await, endpoint());
     let browser = Browser::launch(scene, "down").await;
     let tab = page(scene, &browser, &server).await;
-    let (connection, opening) = connect(&tab, &endpoint).await;
+    let (connection, opening) = connect(&tab, &endpoint, link).await;
     let before = browser_drops();
     let block = Bytes::from(vec![0x5A_u8; 1 << 20]);
     let start = Instant::now();
@@ -122,7 +143,7 @@ async fn up(scene: &Scene, bytes: usize) -> f64 {
     let (server, endpoint) = (server().await, endpoint());
     let browser = Browser::launch(scene, "up").await;
     let tab = page(scene, &browser, &server).await;
-    let (connection, _) = connect(&tab, &endpoint).await;
+    let (connection, _) = connect(&tab, &endpoint, None).await;
     tab.eval(&format!("void push({bytes}, 65536)")).await;
     let mut got = connection.recv().await.expect("bytes").len();
     let start = Instant::now();
@@ -143,7 +164,7 @@ async fn opening(scene: &Scene, count: usize, ice_lite: bool) -> f64 {
     let tab = page(scene, &browser, &server).await;
     let mut times = Vec::new();
     for _ in 0..count {
-        let (connection, took) = connect(&tab, &endpoint).await;
+        let (connection, took) = connect(&tab, &endpoint, None).await;
         times.push(took.as_secs_f64() * 1000.0);
         drop(connection);
         tab.eval("pc.close()").await;
@@ -265,7 +286,7 @@ async fn main() {
         "clients" => return clients(runs).await,
         _ => {}
     }
-    for kind in ["down", "up", "plain", "open", "lite"] {
+    for kind in ["down", "far", "narrow", "up", "plain", "open", "lite"] {
         if what != kind && what != "all" {
             continue;
         }
@@ -278,6 +299,8 @@ async fn main() {
             scene::run_named(&name, Duration::from_secs(240), async |scene| {
                 rate = match kind {
                     "down" => down(scene, mib << 20).await,
+                    "far" => down_through(scene, mib << 20, Some(&Link::start(path(None)))).await,
+                    "narrow" => down_through(scene, mib << 20, Some(&Link::start(path(Some(12.5e6))))).await,
                     "up" => up(scene, mib << 20).await,
                     "open" => opening(scene, 20, false).await,
                     "lite" => opening(scene, 20, true).await,

@@ -16,6 +16,7 @@ pub mod chromium;
 pub mod content;
 pub mod liar;
 pub mod libtorrent;
+pub mod link;
 pub mod page;
 pub mod ports;
 pub mod process;

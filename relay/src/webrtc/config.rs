@@ -56,7 +56,7 @@ impl std::fmt::Debug for EndpointConfig {
 }
 
 /// Bounds of one endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Connections at once, opening ones included.
     pub connections: usize,
@@ -77,6 +77,10 @@ pub struct Limits {
     pub receive_queue: usize,
     /// Bytes on their way to a browser nearby; see the module `window` before changing it.
     pub browser_window: usize,
+    /// Bytes a second to one far browser to begin with; it adapts. Too fast, and the browser's socket loses packets
+    /// whenever its process waits for the processor for a few milliseconds; each loss costs SCTP half its speed for
+    /// seconds.
+    pub browser_pace: f64,
     /// The same for native peers.
     pub native_window: usize,
     /// Bytes on their way to any peer, however far.
@@ -97,6 +101,7 @@ impl Default for Limits {
             receive_window: 1 << 20,
             receive_queue: 256 << 10,
             browser_window: 64 << 10,
+            browser_pace: 8e6,
             native_window: 256 << 10,
             largest_window: 4 << 20,
             stun_answers_per_second: 20,

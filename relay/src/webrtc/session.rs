@@ -85,7 +85,7 @@ impl Session {
             id,
             core,
             shared,
-            window: Window::new(now, limits.browser_window, limits.largest_window, 0),
+            window: Window::new(now, limits.browser_window, limits.largest_window, limits.browser_pace, 0),
             kind: PeerKind::Browser,
             receive_queue: limits.receive_queue,
             deadline: Some((now + give_up_after, give_up_after)),
@@ -110,12 +110,12 @@ impl Session {
 
     /// The remote's half of the negotiation is known.
     pub(super) fn remote_described(&mut self, now: Instant, remote: &Description, limits: &Limits) {
-        let floor = match remote.kind {
-            PeerKind::Browser => limits.browser_window,
-            PeerKind::Native | PeerKind::Anatomic => limits.native_window,
+        let (floor, fastest) = match remote.kind {
+            PeerKind::Browser => (limits.browser_window, limits.browser_pace),
+            PeerKind::Native | PeerKind::Anatomic => (limits.native_window, f64::MAX / 8.0),
         };
         self.kind = remote.kind;
-        self.window = Window::new(now, floor, limits.largest_window, remote.max_message_size);
+        self.window = Window::new(now, floor, limits.largest_window, fastest, remote.max_message_size);
         let mut facts = lock(&self.shared.facts);
         facts.kind = remote.kind;
         facts.max_message_size = remote.max_message_size;
@@ -315,7 +315,13 @@ impl Session {
         mut send: impl FnMut(&Outgoing, Option<IpAddr>),
     ) -> Next {
         for _ in 0..most {
+            if most == DATAGRAMS_A_ROUND
+                && let Some(due) = self.window.wait(now)
+            {
+                return Next::At(due);
+            }
             let Some(datagram) = self.core.poll_transmit() else { return Next::Idle };
+            self.window.on_datagram(datagram.bytes.len());
             send(&datagram, self.own_ip);
         }
         match self.kind {

@@ -6,6 +6,8 @@
 //! of 64 KiB and messages of 32 KiB nothing is lost and a download runs at 40 to 50 MB/s instead of 10 to 28. A path
 //! of 40 ms would be held to 1.6 MB/s by that cap, so it grows with what the path has proven to carry:
 //! *cap = floor + delivery rate × smallest round-trip time*, where the floor is all that may queue in a buffer.
+//! What a far peer is allowed is spread over the round trip; sent as one burst it would arrive as one, and a browser's
+//! socket would lose the end of it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -20,12 +22,24 @@ const RTT_EPOCH: Duration = Duration::from_secs(60);
 const STALL: Duration = Duration::from_millis(900);
 /// Messages are packed up to this size: two blocks of 16 KiB.
 const MESSAGE: usize = 32 * 1024;
+/// The pace is this much faster than cap ÷ round trip, or the cap could never be reached.
+const PACE_GAIN: f64 = 1.25;
+/// How long a rate is measured before it is compared.
+const EPOCH: Duration = Duration::from_millis(500);
+/// Bytes that may leave at once towards a far peer: a third of what a browser's socket holds.
+const BURST: f64 = 24.0 * 1024.0;
+/// The driver's timers are no finer.
+const TICK: Duration = Duration::from_millis(1);
 
 /// The sender's allowance of one connection.
 #[derive(Debug)]
 pub(super) struct Window {
     floor: usize,
     ceiling: usize,
+    /// Bytes a second that are not exceeded towards a far peer: where it stands, and the bound of its growth.
+    fastest: f64,
+    fastest_ever: f64,
+    epoch: Epoch,
     remote_max: usize,
     admitted: u64,
     delivered: u64,
@@ -36,6 +50,20 @@ pub(super) struct Window {
     last_rtt: Option<Duration>,
     stalled: bool,
     stalls: u64,
+    /// Bytes that may leave now towards a far peer, as of `paced_at`; below zero while it must wait.
+    tokens: f64,
+    paced_at: Instant,
+}
+
+/// Half a second of delivery, to notice that losses have slowed SCTP down: it halves its window at each.
+#[derive(Debug)]
+struct Epoch {
+    started: Instant,
+    delivered: u64,
+    /// At some time nothing was outstanding: the rate is then the caller's and says nothing of the path.
+    dry: bool,
+    /// Best rate since the last slow-down, in bytes a second.
+    peak: f64,
 }
 
 /// One message on its way.
@@ -49,9 +77,13 @@ struct Mark {
 }
 
 impl Window {
-    /// `floor` and `ceiling` bound the cap; `remote_max` is the remote's `max-message-size` (0: any).
-    pub(super) fn new(now: Instant, floor: usize, ceiling: usize, remote_max: usize) -> Self {
+    /// `floor` and `ceiling` bound the cap, `fastest` the bytes a second towards a far peer; `remote_max` is the
+    /// remote's `max-message-size` (0: any).
+    pub(super) fn new(now: Instant, floor: usize, ceiling: usize, fastest: f64, remote_max: usize) -> Self {
         Self {
+            fastest,
+            fastest_ever: fastest * 4.0,
+            epoch: Epoch { started: now, delivered: 0, dry: true, peak: 0.0 },
             floor,
             ceiling: ceiling.max(floor),
             remote_max: if remote_max == 0 { usize::MAX } else { remote_max },
@@ -64,13 +96,15 @@ impl Window {
             last_rtt: None,
             stalled: false,
             stalls: 0,
+            tokens: BURST,
+            paced_at: now,
         }
     }
 
     /// Bytes that may be outstanding.
     pub(super) fn cap(&self) -> usize {
-        let Some(rtt) = self.smallest_rtt().filter(|rtt| *rtt > NEAR) else { return self.floor };
-        let path = self.rate.best(f64::max).unwrap_or(0.0) * rtt.as_secs_f64();
+        let Some(rtt) = self.far() else { return self.floor };
+        let path = self.rate.best(f64::max).unwrap_or(0.0).min(self.fastest) * rtt.as_secs_f64();
         self.floor.saturating_add(path as usize).min(self.ceiling)
     }
 
@@ -78,6 +112,33 @@ impl Window {
     /// the one before, which browsers delay by 200 ms.
     pub(super) fn message_size(&self) -> usize {
         MESSAGE.min(self.floor / 2).min(self.remote_max).max(1)
+    }
+
+    /// The smallest round-trip time, if it is one of distance.
+    fn far(&self) -> Option<Duration> {
+        self.smallest_rtt().filter(|rtt| *rtt > NEAR)
+    }
+
+    /// Bytes a second that may leave; `None` is without bound.
+    fn pace(&self) -> Option<f64> {
+        self.far().map(|rtt| (self.cap() as f64 / rtt.as_secs_f64() * PACE_GAIN).min(self.fastest))
+    }
+
+    /// When the next datagram may leave, if that is not now.
+    ///
+    /// Datagrams are paced and not messages: acknowledgements arrive in bunches, each releases as much again at once, and
+    /// a path without a bottleneck hands the burst on as it is.
+    pub(super) fn wait(&mut self, now: Instant) -> Option<Instant> {
+        let pace = self.pace()?;
+        let passed = now.saturating_duration_since(self.paced_at).as_secs_f64();
+        self.tokens = (self.tokens + passed * pace).min(BURST);
+        self.paced_at = now;
+        (self.tokens < 0.0).then(|| now + Duration::from_secs_f64(-self.tokens / pace).max(TICK))
+    }
+
+    /// A datagram of `len` bytes left.
+    pub(super) fn on_datagram(&mut self, len: usize) {
+        self.tokens -= len as f64;
     }
 
     /// Whether a message of `len` bytes may be sent while `outstanding` bytes are on their way.
@@ -117,6 +178,37 @@ impl Window {
             self.stalled = true;
             self.stalls += 1;
             self.rate.clear(now);
+            self.slow_down(self.epoch.peak);
+        }
+        self.epoch.dry |= outstanding == 0;
+        if now.saturating_duration_since(self.epoch.started) >= EPOCH {
+            self.end_epoch(now);
+        }
+    }
+
+    /// Compares the epoch's rate with the best before: a fall is taken for losses at that best rate.
+    fn end_epoch(&mut self, now: Instant) {
+        let seconds = now.saturating_duration_since(self.epoch.started).as_secs_f64();
+        let rate = (self.delivered - self.epoch.delivered) as f64 / seconds;
+        if !self.epoch.dry {
+            if rate < self.epoch.peak * 0.7 {
+                self.slow_down(self.epoch.peak);
+                self.epoch.peak = rate;
+            } else {
+                self.epoch.peak = self.epoch.peak.max(rate);
+                if rate > self.fastest * 0.7 {
+                    self.fastest = (self.fastest * 1.03).min(self.fastest_ever);
+                }
+            }
+        }
+        self.epoch = Epoch { started: now, delivered: self.delivered, dry: false, peak: self.epoch.peak };
+    }
+
+    /// Stays below a rate that led to losses, but never below what the floor alone would give.
+    fn slow_down(&mut self, lost_at: f64) {
+        if let Some(rtt) = self.far() {
+            let least = self.floor as f64 / rtt.as_secs_f64();
+            self.fastest = self.fastest.min(lost_at * 0.8).max(least);
         }
     }
 
@@ -187,7 +279,7 @@ mod tests {
     /// Drives a path that delivers everything one round trip later, at most `rate` bytes a second.
     fn run(rtt: Duration, rate: f64, rounds: usize) -> (Window, usize) {
         let mut now = Instant::now();
-        let mut window = Window::new(now, FLOOR, 4 << 20, 262_144);
+        let mut window = Window::new(now, FLOOR, 4 << 20, 1e12, 262_144);
         window.on_rtt(now, rtt);
         let mut largest = 0;
         for _ in 0..rounds {
@@ -229,9 +321,9 @@ mod tests {
     #[test]
     fn a_message_is_at_most_half_the_floor_and_what_the_remote_takes() {
         let now = Instant::now();
-        assert_eq!(Window::new(now, FLOOR, FLOOR, 262_144).message_size(), 32 * 1024);
-        assert_eq!(Window::new(now, FLOOR, FLOOR, 1000).message_size(), 1000);
-        assert_eq!(Window::new(now, 16 * 1024, FLOOR, 0).message_size(), 8 * 1024);
+        assert_eq!(Window::new(now, FLOOR, FLOOR, 1e12, 262_144).message_size(), 32 * 1024);
+        assert_eq!(Window::new(now, FLOOR, FLOOR, 1e12, 1000).message_size(), 1000);
+        assert_eq!(Window::new(now, 16 * 1024, FLOOR, 1e12, 0).message_size(), 8 * 1024);
     }
 
     #[test]

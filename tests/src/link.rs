@@ -1,9 +1,7 @@
 //! A UDP link between two ports in user space: delay, a bottleneck with a queue, loss.
 //!
-//! Needs no privileges, unlike `netem`. One thread, one socket towards each end; datagrams are forwarded by the clock.
-
-// A helper of tests fails by panicking.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+//! Needs no privileges, unlike `netem`, and knows no protocol. One thread, one socket towards each end; datagrams are
+//! forwarded by the clock. The relay's own tests include this file by its path, so it uses nothing of this crate.
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
@@ -13,21 +11,21 @@ use std::time::{Duration, Instant};
 
 /// What the link does in each direction.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape {
+pub struct Shape {
     /// Time that each datagram takes.
-    pub(crate) delay: Duration,
+    pub delay: Duration,
     /// Bytes a second; `None` is without bound.
-    pub(crate) rate: Option<f64>,
+    pub rate: Option<f64>,
     /// Bytes that wait at the bottleneck before datagrams are dropped.
-    pub(crate) queue: usize,
+    pub queue: usize,
 }
 
 /// A running link. `left` stands for the right end as seen from the left, and the other way round.
-pub(crate) struct Link {
+pub struct Link {
     /// Where the left end sends to reach the right end.
-    pub(crate) left: SocketAddr,
+    pub left: SocketAddr,
     /// Where the right end sends to reach the left end.
-    pub(crate) right: SocketAddr,
+    pub right: SocketAddr,
     ends: Arc<Mutex<[Option<SocketAddr>; 2]>>,
     dropped: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -35,8 +33,12 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Starts a link; tell it the ends with [`Link::connect`].
-    pub(crate) fn start(shape: Shape) -> Self {
+    /// Starts a link; tell it the right end with [`Link::towards`]. The left end is whoever speaks first.
+    ///
+    /// # Panics
+    /// When no socket can be had on loopback.
+    #[must_use]
+    pub fn start(shape: Shape) -> Self {
         let sockets = [socket(), socket()];
         let [left, right] = [0, 1].map(|side: usize| sockets[side].local_addr().unwrap());
         let ends = Arc::new(Mutex::new([None, None]));
@@ -49,13 +51,17 @@ impl Link {
         Self { left, right, ends, dropped, stop, thread: Some(thread) }
     }
 
-    /// Names the real addresses of the two ends.
-    pub(crate) fn connect(&self, left: SocketAddr, right: SocketAddr) {
-        *self.ends.lock().unwrap() = [Some(left), Some(right)];
+    /// Names the real address of the right end.
+    ///
+    /// # Panics
+    /// When the link's thread has panicked.
+    pub fn towards(&self, right: SocketAddr) {
+        self.ends.lock().unwrap()[1] = Some(right);
     }
 
     /// Datagrams dropped at the bottleneck so far.
-    pub(crate) fn dropped(&self) -> u64 {
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 }
@@ -93,7 +99,8 @@ fn run(
         for side in 0..2 {
             // What arrives at the left socket came from the left end and leaves through the right one.
             for _ in 0..256 {
-                let Ok((len, _)) = sockets[side].recv_from(&mut buffer) else { break };
+                let Ok((len, from)) = sockets[side].recv_from(&mut buffer) else { break };
+                ends.lock().unwrap()[side].get_or_insert(from);
                 idle = false;
                 let now = Instant::now();
                 let mut leaves = now;
