@@ -35,7 +35,7 @@ use tokio::sync::{broadcast, mpsc};
 /// How a driver is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The engine's settings; the port that others reach us by is filled in.
+    /// The engine's settings; the port that others reach us by, and whom to dial, are filled in.
     pub engine: anatomic_engine::Config,
     /// Where classic peers connect; `None`: nowhere, we only dial.
     pub listen: Option<SocketAddr>,
@@ -79,6 +79,7 @@ pub async fn start(mut config: Config) -> io::Result<Handle> {
     };
     let local = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     config.engine.listen_port = local.map(|address| address.port());
+    config.engine.addresses = config.peers;
 
     let mut tail = [0; 12];
     getrandom::fill(&mut tail).map_err(io::Error::other)?;

@@ -239,6 +239,10 @@ impl Session {
                 self.engine.handle_done(now, job, done);
             }
             Message::Announced(announce, result) => {
+                match &result {
+                    Ok(reply) => tracing::debug!(?announce, peers = reply.peers.len(), "a tracker answered"),
+                    Err(reason) => tracing::debug!(?announce, %reason, "a tracker did not answer"),
+                }
                 self.farewells.remove(&announce);
                 self.engine.handle_announced(now, announce, result);
             }
@@ -338,6 +342,7 @@ impl Session {
                 }
             }
             Output::Announce { announce, request } => {
+                tracing::debug!(?announce, url = %request.url, event = ?request.event, want = request.want, "announcing");
                 if request.event == AnnounceEvent::Stopped {
                     self.farewells.insert(announce);
                 }
@@ -354,6 +359,7 @@ impl Session {
         }
     }
 
+    /// Connects to a candidate, if policy allows.
     fn dial(&mut self, now: Time, dial: DialKey, torrent: TorrentKey, address: SocketAddr) {
         if let Err(refusal) = self.config.peers.check(address) {
             tracing::debug!(%address, %refusal, "not dialled");
