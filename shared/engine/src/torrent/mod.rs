@@ -643,8 +643,7 @@ impl Torrent {
         if !self.swarm.members.is_empty() {
             return next;
         }
-        let dial = if self.swarm.has_room(config) { self.swarm.candidates.next_at() } else { Time::NEVER };
-        next.min(self.swarm.announcer.next_at(config)).min(dial)
+        next.min(self.swarm.announcer.next_at(config)).min(self.swarm.next_dial(config))
     }
 
     // ---- outputs

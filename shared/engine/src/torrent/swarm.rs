@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// Silence after which a connection gives way to a new one from the same peer.
 const STALE: Duration = Duration::from_secs(20);
+/// How soon to look again when the engine as a whole may not dial.
+const DIAL_PAUSE: Duration = Duration::from_millis(50);
 /// Banned peer ids remembered; they are cheap to change, so more would not help.
 const MAX_BANNED_IDS: usize = 256;
 
@@ -42,6 +44,8 @@ pub(crate) struct Swarm {
     /// Only trackers may name peers (BEP 27).
     pub private: bool,
     dials: usize,
+    /// The engine's limits allow no dial before.
+    dial_not_before: Time,
     banned_ids: BTreeSet<PeerId>,
     /// Somebody could not send because of a limit.
     pub upload_blocked: bool,
@@ -75,6 +79,7 @@ impl Swarm {
             running: false,
             private: false,
             dials: 0,
+            dial_not_before: Time::ZERO,
             banned_ids: BTreeSet::new(),
             upload_blocked: false,
             download_blocked: false,
@@ -228,14 +233,22 @@ impl Swarm {
         self.dial_more(shared);
     }
 
+    /// When [`dial_more`](Self::dial_more) may find somebody.
+    pub(crate) fn next_dial(&self, config: &Config) -> Time {
+        let full = self.members.len() + self.dials >= config.max_peers || self.dials >= config.max_dials;
+        if full || !self.running {
+            return Time::NEVER;
+        }
+        self.candidates.next_at().max(self.dial_not_before)
+    }
+
     /// Begins as many dials as are allowed and worth while.
     pub(crate) fn dial_more(&mut self, shared: &mut Shared) {
-        while self.running
-            && self.members.len() + self.dials < shared.config.max_peers
-            && self.dials < shared.config.max_dials
-            && self.candidates.next_at() <= shared.now
-            && shared.may_dial()
-        {
+        while self.next_dial(&shared.config) <= shared.now {
+            if !shared.may_dial() {
+                self.dial_not_before = shared.now + DIAL_PAUSE;
+                break;
+            }
             let Some(address) = self.candidates.next(shared.now, &mut shared.rng) else { break };
             if shared.is_banned(address.ip()) {
                 self.candidates.ended(&shared.config, shared.now, address, Ending::Never);
