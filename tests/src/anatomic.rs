@@ -229,26 +229,9 @@ pub async fn run<S: AsRef<OsStr>>(scene: &Scene, name: &str, args: &[S]) -> Ende
 /// # Panics
 /// When it cannot be started or still runs after `limit`.
 pub async fn run_within<S: AsRef<OsStr>>(scene: &Scene, name: &str, args: &[S], limit: Duration) -> Ended {
-    let log = scene.log(name);
-    let mut command = Command::new(programs::anatomic());
-    command.args(args).stdin(std::process::Stdio::null()).kill_on_drop(true);
-    command.env("HOME", scene.folder("home"));
-    command.env("XDG_DATA_HOME", scene.folder("home/data"));
-    command.env("XDG_CONFIG_HOME", scene.folder("home/config"));
-    environment(&mut command);
-    log.line(&format!("$ {:?}", command.as_std()));
-    let output = tokio::time::timeout(limit, command.output())
-        .await
-        .unwrap_or_else(|_| panic!("anatomic {name} still runs after {limit:?}"))
-        .expect("anatomic starts");
-    let ended = Ended {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    };
-    for line in ended.stdout.lines().chain(ended.stderr.lines()) {
-        log.line(line);
-    }
-    log.line(&format!("exit {}", ended.code));
-    ended
+    let mut process = start(scene, name, args);
+    let code = process.wait(limit).await.code().unwrap_or(-1);
+    let (stdout, stderr) = process.said().await;
+    process.log().line(&format!("exit {code}"));
+    Ended { code, stdout, stderr }
 }

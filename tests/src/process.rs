@@ -73,6 +73,7 @@ pub struct Process {
     pid: u32,
     log: Log,
     stdout: mpsc::UnboundedReceiver<String>,
+    stderr: mpsc::UnboundedReceiver<String>,
 }
 
 impl Process {
@@ -91,9 +92,10 @@ impl Process {
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let pid = child.id().expect("a child just started has an id");
         let (lines, stdout) = mpsc::unbounded_channel();
-        tokio::spawn(read(child.stdout.take().expect("piped"), log.clone(), Some(lines)));
-        tokio::spawn(read(child.stderr.take().expect("piped"), log.clone(), None));
-        Self { name: name.to_owned(), child, pid, log, stdout }
+        tokio::spawn(read(child.stdout.take().expect("piped"), log.clone(), lines));
+        let (lines, stderr) = mpsc::unbounded_channel();
+        tokio::spawn(read(child.stderr.take().expect("piped"), log.clone(), lines));
+        Self { name: name.to_owned(), child, pid, log, stdout, stderr }
     }
 
     /// The process id.
@@ -143,9 +145,17 @@ impl Process {
         }
     }
 
-    /// Lines printed so far and not read yet.
-    pub fn drain(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.stdout.try_recv().ok()).collect()
+    /// Everything that it says to its end on standard output and standard error, without what was
+    /// read before. Call it when it has ended.
+    pub async fn said(&mut self) -> (String, String) {
+        let (mut out, mut err) = (String::new(), String::new());
+        for (lines, text) in [(&mut self.stdout, &mut out), (&mut self.stderr, &mut err)] {
+            while let Some(line) = lines.recv().await {
+                text.push_str(&line);
+                text.push('\n');
+            }
+        }
+        (out, err)
     }
 
     /// Waits for its end.
@@ -206,15 +216,13 @@ fn field(text: &str, name: &str) -> u64 {
         .unwrap_or(0)
 }
 
-async fn read(from: impl AsyncRead + Unpin, log: Log, lines: Option<mpsc::UnboundedSender<String>>) {
+async fn read(from: impl AsyncRead + Unpin, log: Log, lines: mpsc::UnboundedSender<String>) {
     let mut from = BufReader::new(from);
     let mut bytes = Vec::new();
     while matches!(from.read_until(b'\n', &mut bytes).await, Ok(1..)) {
         let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
         log.line(&line);
-        if let Some(lines) = &lines {
-            let _ = lines.send(line);
-        }
+        let _ = lines.send(line);
         bytes.clear();
     }
 }
