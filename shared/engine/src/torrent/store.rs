@@ -8,6 +8,7 @@ use super::swarm::Swarm;
 use super::trade::{Trader, speed};
 use crate::add::{PickOrder, Priority, Start};
 use crate::bridge::{Trials, Verdict};
+use crate::config::Role;
 use crate::keys::PeerKey;
 use crate::output::{Done, Event, Job};
 use crate::peer::{Peer, PeerEvent, Standing};
@@ -25,6 +26,9 @@ use std::sync::Arc;
 const MAX_SUSPECTS: usize = 512;
 /// Blocks that cannot be read, one after the other, before the torrent stops.
 const MAX_READ_FAILURES: u32 = 3;
+
+/// Bad pieces that are forgiven a node.
+const MAX_NODE_FAILURES: u32 = 20;
 
 /// A stored torrent.
 pub(super) struct Store {
@@ -670,7 +674,7 @@ impl Store {
             swarm.counters.verified += 1;
             self.fetched = true;
             if self.distrust {
-                self.judge(piece, Verdict::Right, &whole.senders, &whole.blocks);
+                self.judge(swarm, piece, Verdict::Right, &whole.senders, &whole.blocks);
             }
             shared.event(swarm.key, Event::PieceVerified(piece));
             self.announce_piece(swarm, shared.now, piece);
@@ -685,26 +689,43 @@ impl Store {
             swarm.counters.wasted += u64::from(self.geometry.length_of(piece));
             shared.event(swarm.key, Event::PieceFailed(piece));
             self.distrust = true;
-            for sender in whole.senders.iter().flatten() {
-                if let Some(member) = swarm.members.get(*sender)
+            let senders: BTreeSet<PeerKey> = whole.senders.iter().flatten().copied().collect();
+            for sender in senders {
+                if let Some(trader) = self.traders.get_mut(&sender) {
+                    trader.failed += 1;
+                }
+                if let Some(member) = swarm.members.get(sender)
                     && self.suspects.len() < MAX_SUSPECTS
                 {
                     let facts = (member.peer.peer_id(), member.peer.link().address);
-                    self.suspects.insert(*sender, facts);
+                    self.suspects.insert(sender, facts);
                 }
             }
-            self.judge(piece, Verdict::Wrong, &whole.senders, &whole.blocks);
+            self.judge(swarm, piece, Verdict::Wrong, &whole.senders, &whole.blocks);
         }
         self.refill_all(swarm, shared);
     }
 
-    fn judge(&mut self, piece: PieceIndex, verdict: Verdict, senders: &[Option<PeerKey>], blocks: &[Bytes]) {
+    fn judge(
+        &mut self,
+        swarm: &Swarm,
+        piece: PieceIndex,
+        verdict: Verdict,
+        senders: &[Option<PeerKey>],
+        blocks: &[Bytes],
+    ) {
         let evidence: Vec<(BlockIndex, Bytes, PeerKey)> = (0..)
             .map(BlockIndex)
             .zip(blocks.iter().zip(senders))
             .filter_map(|(index, (data, sender))| Some((index, data.clone(), (*sender)?)))
             .collect();
         for peer in self.trials.judge(piece, verdict, &evidence) {
+            // A node passes blocks on before it can verify them, and finds the liar behind it by itself: it is
+            // banned only when it does not.
+            let is_node = swarm.members.get(peer).is_some_and(|member| member.peer.role() == Role::Node);
+            if is_node && self.traders.get(&peer).is_some_and(|trader| trader.failed < MAX_NODE_FAILURES) {
+                continue;
+            }
             let (peer_id, address) = self.suspects.remove(&peer).unwrap_or_default();
             self.culprits.push_back(Culprit { peer, peer_id, address, piece });
         }

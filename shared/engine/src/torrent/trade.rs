@@ -28,6 +28,8 @@ pub(super) struct Trader {
     pub(super) nothing_at: u64,
     pub(super) refused: BTreeSet<PieceIndex>,
     refused_until: Time,
+    /// Pieces that failed in which it had a part.
+    pub(super) failed: u32,
     /// When it was unchoked or choked last.
     pub(super) turned_at: Time,
     /// Payload to it at that moment.
@@ -49,6 +51,7 @@ impl Trader {
             nothing_at: 0,
             refused: BTreeSet::new(),
             refused_until: Time::NEVER,
+            failed: 0,
             turned_at: now,
             sent_at_turn: 0,
             at_round: (0, 0),
