@@ -124,7 +124,8 @@ async fn run(command: Command) -> Result<(), Failure> {
 /// Logs go to stderr: warnings by default, `-v` and `-vv` for more, `ANATOMIC_LOG` for a filter of one's own.
 fn start_log(verbose: u8) {
     let default = match verbose {
-        0 => "warn",
+        // The WebRTC stack warns of every ordinary connection; whoever looks for something asks for more.
+        0 => "warn,rtc=error,rtc_dtls=error,rtc_ice=error,rtc_sctp=error,rtc_datachannel=error",
         1 => "warn,anatomic=info,anatomic_relay=info,anatomic_engine=info",
         _ => "warn,anatomic=debug,anatomic_relay=debug,anatomic_engine=debug",
     };

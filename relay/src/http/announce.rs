@@ -61,7 +61,7 @@ pub async fn announce(
     if let Some(tracker) = &app.tracker
         && (tracker.admission.admits(&request.info_hash) || app.supernode.is_none())
     {
-        let client = client(&app, from, &headers);
+        let client = app.client(from, &headers);
         return match tracker.announce(&request, client, from.local) {
             Ok(reply) => bencoded(reply.encode()),
             Err(reason) => refusal(&reason),
@@ -113,7 +113,7 @@ fn websocket(app: &App, from: Addresses, headers: &HeaderMap, upgrade: WebSocket
     let Some(tracker) = app.tracker.clone() else {
         return (StatusCode::NOT_FOUND, "there is no tracker for browsers here").into_response();
     };
-    let ip = client(app, from, headers);
+    let ip = app.client(from, headers);
     upgrade
         .max_message_size(MAX_MESSAGE_LEN)
         .max_frame_size(MAX_MESSAGE_LEN)
@@ -123,8 +123,10 @@ fn websocket(app: &App, from: Addresses, headers: &HeaderMap, upgrade: WebSocket
         .on_upgrade(move |stream| socket::serve(tracker, stream, ip))
 }
 
-fn client(app: &App, from: Addresses, headers: &HeaderMap) -> IpAddr {
-    app.tracker
-        .as_ref()
-        .map_or(from.remote.ip(), |tracker| tracker.config.proxies.client(from.remote, headers))
+impl App {
+    /// Whose request this is.
+    #[must_use]
+    pub fn client(&self, from: Addresses, headers: &HeaderMap) -> IpAddr {
+        self.proxies.client(from.remote, headers)
+    }
 }

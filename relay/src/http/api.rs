@@ -4,6 +4,7 @@
 
 use super::App;
 use super::problem::ApiProblem;
+use crate::tracker::Addresses;
 use anatomic_core::{InfoHash, Link, Magnet};
 use anatomic_mesh::api::{
     Handover, Indexed, Lookup, Offer, PlantRequest, Planted, Problem, Registration, WithdrawRequest, codes,
@@ -12,7 +13,7 @@ use anatomic_mesh::api::{
 use anatomic_mesh::link;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{ConnectInfo, Path, Query, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION,
@@ -22,6 +23,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 type Answer<T> = Result<T, ApiProblem>;
 
@@ -37,6 +39,33 @@ pub async fn any_origin(request: Request, next: Next) -> Response {
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
     response
+}
+
+/// How long a request with a body may take to come and be answered.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Lets one address post so often, and nobody slowly.
+///
+/// # Errors
+/// [`codes::BUSY`] if it posts too often or too slowly.
+pub async fn in_moderation(
+    State(app): State<Arc<App>>,
+    ConnectInfo(from): ConnectInfo<Addresses>,
+    request: Request,
+    next: Next,
+) -> Answer<Response> {
+    if request.method() != Method::POST {
+        return Ok(next.run(request).await);
+    }
+    let ip = app.client(from, request.headers());
+    if !app.pace.allows(ip, Instant::now()) {
+        return Err(
+            Problem::new(codes::BUSY, "too many requests of your address; come back in a minute").into()
+        );
+    }
+    tokio::time::timeout(PATIENCE, next.run(request))
+        .await
+        .map_err(|_| Problem::new(codes::BUSY, "the request took too long").into())
 }
 
 /// `POST /api/v1/plant`

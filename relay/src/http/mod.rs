@@ -6,6 +6,7 @@
 pub mod about;
 pub mod announce;
 pub mod api;
+pub mod pace;
 pub mod page;
 pub mod problem;
 pub mod server;
@@ -13,12 +14,13 @@ pub mod watch;
 
 use crate::node::Planting;
 use crate::supernode::Supernode;
-use crate::tracker::Tracker;
+use crate::tracker::{Proxies, Tracker};
 use about::About;
 use anatomic_mesh::api::paths;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
+use pace::Pace;
 use page::Page;
 use std::sync::Arc;
 
@@ -37,6 +39,10 @@ pub struct App {
     pub supernode: Option<Arc<Supernode>>,
     /// The web page.
     pub page: Option<Page>,
+    /// Our reverse proxies.
+    pub proxies: Proxies,
+    /// How often one address may plant, register and hand over.
+    pub pace: Pace,
 }
 
 /// All routes.
@@ -56,6 +62,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(paths::NODES, get(api::nodes).post(api::register))
         .route(paths::RECEIPTS, post(api::receipts))
         .route(&format!("{}/{{name}}", paths::TORRENTS), get(api::torrent))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), api::in_moderation))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(axum::middleware::from_fn(api::any_origin));
     // For people: short links and the page.

@@ -1,13 +1,29 @@
 //! The listening socket: accepts connections and serves them until told to stop.
 //!
-//! Routes are in [`super`].
+//! Routes are in [`super`]. Who sends its request too slowly is cut off, and there is a ceiling on connections, so that idle
+//! ones cannot use up the process.
 
 use super::{App, router};
 use crate::tracker::Addresses;
+use axum::extract::{ConnectInfo, Request};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tower::ServiceExt as _;
+
+/// Connections at once, WebSockets included.
+const MAX_CONNECTIONS: usize = 20_000;
+/// Time for a request's head to come; also how long an idle connection is kept.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest head of a request, in bytes: a scrape of 255 torrents fits.
+const MAX_HEAD: usize = 64 * 1024;
 
 /// Serves until `stop` is ready; requests that are being answered then get to their end.
 ///
@@ -18,7 +34,71 @@ pub async fn serve(
     app: Arc<App>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router(app).into_make_service_with_connect_info::<Addresses>())
-        .with_graceful_shutdown(stop)
-        .await
+    let router = router(app);
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let (stopping, stopped) = watch::channel(());
+    let mut connections = JoinSet::new();
+    tokio::pin!(stop);
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        // Those that have ended leave nothing behind.
+        while connections.try_join_next().is_some() {}
+        let (stream, remote) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) if is_theirs(&error) => continue,
+            Err(error) => {
+                // Out of file descriptors: wait until some are free again.
+                tracing::warn!(%error, "cannot accept connections");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        let (router, stopped) = (router.clone(), stopped.clone());
+        connections.spawn(async move {
+            connection(stream, remote, router, stopped).await;
+            drop(place);
+        });
+    }
+    drop(stopping);
+    while connections.join_next().await.is_some() {}
+    Ok(())
+}
+
+async fn connection(
+    stream: TcpStream,
+    remote: std::net::SocketAddr,
+    router: axum::Router,
+    mut stopped: watch::Receiver<()>,
+) {
+    // Offers and answers are small and in a hurry.
+    let _ = stream.set_nodelay(true);
+    let Ok(local) = stream.local_addr() else { return };
+    let addresses = Addresses { remote, local };
+    let service = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(addresses));
+        request
+    });
+    let serving = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .with_upgrades();
+    tokio::pin!(serving);
+    tokio::select! {
+        _ = &mut serving => return,
+        _ = stopped.changed() => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    let _ = serving.await;
+}
+
+/// Whether accepting failed because of the one connection that was to be accepted.
+fn is_theirs(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

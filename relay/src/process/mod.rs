@@ -10,6 +10,7 @@ pub use options::{Common, NodeOptions, Options, Role};
 
 use crate::cli::Failure;
 use crate::http::about::About;
+use crate::http::pace::Pace;
 use crate::http::page::Page;
 use crate::http::{App, server};
 use crate::node::{self, Planting, identity, planting, register};
@@ -29,6 +30,8 @@ use tracing::warn;
 
 /// How long requests that are being answered may take when the process ends.
 const FAREWELL: Duration = Duration::from_secs(3);
+/// How often one address may plant, register or hand over in a minute.
+const POSTS_PER_MINUTE: u32 = 120;
 /// Most torrents that a node tracks unless its host says otherwise.
 const MAX_TORRENTS: u64 = 10_000;
 
@@ -69,12 +72,14 @@ pub async fn run(options: Options) -> Result<(), Failure> {
             let planting = Planting::open(settings, identity.clone()).map_err(|error| {
                 Failure::new(format!("cannot read what was planted in {}: {error}", folder.display()))
             })?;
-            let config = tracker::Config {
-                proxies: Proxies(options.common.proxies.clone()),
-                announced_tcp: node_options.announced_tcp(),
-                ..tracker::Config::default()
-            };
+            let config =
+                tracker::Config { announced_tcp: node_options.announced_tcp(), ..tracker::Config::default() };
             let store = Arc::new(Swarms::new(swarms::Limits::default(), seed));
+            let snapshot = folder.join("swarms.json");
+            if let Err(error) = tracker::snapshot::restore(&store, &snapshot) {
+                warn!(file = %snapshot.display(), %error, "starting with empty swarms");
+            }
+            tasks.spawn(tracker::snapshot::keep(store.clone(), snapshot));
             let tracker = Tracker::new(config, store, planting.clone());
             tasks.spawn(tracker.clone().expire_forever());
             tasks.spawn(expire_planted(planting.clone(), tracker.clone()));
@@ -120,6 +125,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         planting: node.as_ref().map(|(planting, _)| planting.clone()),
         supernode: supernode.clone(),
         page: Some(Page::new(options.common.www.clone())),
+        proxies: Proxies(options.common.proxies.clone()),
+        pace: Pace::per_minute(POSTS_PER_MINUTE),
     });
 
     let (close, closed) = tokio::sync::oneshot::channel::<()>();
@@ -156,6 +163,11 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         () = stop => Ok(()),
     };
     tasks.abort_all();
+    if let Some((_, tracker)) = &node
+        && let Err(error) = tracker::snapshot::write(&tracker.swarms, &folder.join("swarms.json"))
+    {
+        warn!(%error, "the snapshot of the swarms could not be written");
+    }
     let _ = close.send(());
     if let Some(bridge) = bridge {
         bridge.leave().await;

@@ -2,11 +2,8 @@
 //!
 //! Never the `ip=` of a query, and no header of anyone who is not a configured proxy: else anybody could list anybody.
 
-use axum::extract::connect_info::Connected;
 use axum::http::HeaderMap;
-use axum::serve::IncomingStream;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use tokio::net::TcpListener;
+use std::net::{IpAddr, SocketAddr};
 
 /// Both ends of an accepted connection.
 #[derive(Clone, Copy, Debug)]
@@ -15,13 +12,6 @@ pub struct Addresses {
     pub remote: SocketAddr,
     /// Which of our addresses it connected to.
     pub local: SocketAddr,
-}
-
-impl Connected<IncomingStream<'_, TcpListener>> for Addresses {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        let local = stream.io().local_addr().unwrap_or(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
-        Self { remote: *stream.remote_addr(), local }
-    }
 }
 
 /// A network, written `10.0.0.0/8` or as a single address.

@@ -7,6 +7,7 @@ pub mod address;
 pub mod http;
 pub mod node_peer;
 pub mod roster;
+pub mod snapshot;
 pub mod socket;
 pub mod swarms;
 
@@ -42,8 +43,6 @@ pub struct Config {
     pub swarms_per_socket: usize,
     /// Messages a second that one socket may send for long; beyond it the socket is read more slowly.
     pub messages_per_second: u32,
-    /// Networks whose `X-Forwarded-For` is believed.
-    pub proxies: Proxies,
     /// The node's TCP address as classic clients should dial it, where it is not the one they announced to.
     pub announced_tcp: Option<SocketAddr>,
     /// How long the node may take to answer a tab's first offer.
@@ -63,7 +62,6 @@ impl Default for Config {
             sockets_per_ip: 200,
             swarms_per_socket: 1_000,
             messages_per_second: 100,
-            proxies: Proxies::default(),
             announced_tcp: None,
             answer_timeout: Duration::from_secs(10),
         }

@@ -4,6 +4,7 @@
 //! are refused. Keys are what a stranger cannot choose: the address a request came from, the socket it came over.
 
 use super::roster::Roster;
+use super::snapshot::KeptPeer;
 use anatomic_core::{InfoHash, PeerId};
 use anatomic_wire::tracker::Event;
 use anatomic_wire::tracker::announce::AnnounceRequest;
@@ -188,6 +189,42 @@ impl Swarms {
     pub fn totals(&self) -> (usize, usize) {
         let swarms = self.shards.iter().map(|shard| lock(shard).swarms.len()).sum();
         (swarms, self.peers.load(Ordering::Relaxed))
+    }
+
+    /// All classic peers, by swarm.
+    #[must_use]
+    pub fn classic_by_swarm(&self, now: Instant) -> Vec<(InfoHash, Vec<KeptPeer>)> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            for (info_hash, swarm) in &lock(shard).swarms {
+                let kept = |(address, peer): &(SocketAddr, Classic)| KeptPeer {
+                    address: *address,
+                    seed: peer.seed,
+                    age: now.saturating_duration_since(peer.seen).as_secs(),
+                };
+                let peers: Vec<_> = swarm.classic.iter().map(kept).collect();
+                if !peers.is_empty() {
+                    all.push((*info_hash, peers));
+                }
+            }
+        }
+        all
+    }
+
+    /// Puts a classic peer back that was known before a restart, if it is not too old and there is room.
+    pub fn restore(&self, now: Instant, info_hash: InfoHash, peer: KeptPeer) {
+        let age = Duration::from_secs(peer.age);
+        let Some(seen) = now.checked_sub(age).filter(|_| age <= self.limits.classic_lifetime) else { return };
+        let mut shard = self.shard(&info_hash);
+        if self.room().is_err() {
+            return;
+        }
+        let swarm = shard.swarms.entry(info_hash).or_default();
+        if swarm.classic.get(&peer.address).is_none() {
+            swarm.classic.insert(peer.address, Classic { seed: peer.seed, seen });
+            swarm.recount(false, peer.seed);
+            self.note(&info_hash, 1, Change::ClassicCame(peer.address));
+        }
     }
 
     /// Takes note of a classic peer at `ip` and draws up to `want` others of its swarm.
