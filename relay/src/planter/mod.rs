@@ -5,7 +5,8 @@
 use crate::node::clock;
 use crate::node::register::innermost;
 use anatomic_mesh::api::{Handover, Indexed, Offer, PlantRequest, Planted, Problem, paths};
-use anatomic_mesh::planter::{Failure, Outcome, Output, Progress, Wish};
+pub use anatomic_mesh::planter::{Failure, Outcome};
+use anatomic_mesh::planter::{Output, Progress, Wish};
 use anatomic_mesh::{Identity, Key, Planter};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
