@@ -42,7 +42,7 @@ struct Connection {
     channel: RefCell<Option<Rc<Kept>>>,
     /// Resolves when all candidates are found.
     gathered: Promise,
-    all_found: Function,
+    all_found: Option<Function>,
     /// Called by the browser; dropped with the connection.
     handlers: RefCell<Vec<Handler>>,
 }
@@ -159,8 +159,9 @@ impl Shared {
             servers.push(&server);
         }
         configuration.set_ice_servers(servers.unchecked_ref());
-        let mut all_found = Function::default();
-        let gathered = Promise::new(&mut |resolve, _| all_found = resolve.unchecked_into());
+        // `Function::default` would be an `eval`, which the page's content security policy refuses.
+        let mut all_found = None;
+        let gathered = Promise::new(&mut |resolve, _| all_found = Some(resolve.unchecked_into()));
         let connection = Rc::new(Connection {
             peer: RtcPeerConnection::new_with_configuration(&configuration)?,
             channel: RefCell::default(),
@@ -175,8 +176,10 @@ impl Shared {
                 let end = event
                     .dyn_into::<RtcPeerConnectionIceEvent>()
                     .is_ok_and(|event| event.candidate().is_none());
-                if let (true, Some(connection)) = (end, holder.upgrade()) {
-                    let _ = connection.all_found.call0(&JsValue::UNDEFINED);
+                if let (true, Some(connection)) = (end, holder.upgrade())
+                    && let Some(all_found) = &connection.all_found
+                {
+                    let _ = all_found.call0(&JsValue::UNDEFINED);
                 }
             },
         );
