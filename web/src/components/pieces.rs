@@ -31,7 +31,7 @@ pub fn Pieces(props: &Props) -> Html {
     let label = format!("{} pieces, {}", props.pieces, words(&props.map));
     html! {
         <svg class="pieces" role="img" aria-label={label} viewBox={format!("0 0 {width} {height}")}
-            style={format!("max-width:{width}px")}>
+            style={format!("max-width:{}%", columns * 100 / COLUMNS)}>
             { for shades(&props.map).into_iter().filter(|(_, path)| !path.is_empty()).map(|(shade, d)| html! {
                 <path class={format!("shade-{shade}")} {d} />
             }) }
