@@ -11,7 +11,7 @@ use crate::protocol::view::{Planted, View};
 use crate::protocol::{DataFate, Id};
 use anatomic_core::metainfo::Metainfo;
 use anatomic_core::{InfoHash, Time};
-use anatomic_engine::{AddTorrent, Misuse, ResumeData, Start, TorrentKey};
+use anatomic_engine::{AddTorrent, Misuse, ResumeData, Start, TorrentKey, TorrentSource};
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -156,7 +156,11 @@ impl Driver {
         folder: String,
         record: Option<Rc<Slot>>,
     ) -> TorrentKey {
-        let trackers: Vec<String> = add.trackers.iter().flatten().cloned().collect();
+        let mut trackers = match &add.source {
+            TorrentSource::Metainfo(metainfo) => metainfo.trackers().iter().flatten().cloned().collect(),
+            TorrentSource::Magnet(magnet) => magnet.trackers.clone(),
+        };
+        trackers.extend(add.trackers.iter().flatten().cloned());
         let added = self.engine.borrow_mut().add(clock::now(), add);
         let key = match added {
             Ok(key) => key,
