@@ -332,6 +332,12 @@ impl Engine {
         Some(self.torrents.get(torrent)?.resume_data())
     }
 
+    /// Bytes of blocks that all bridges hold in memory now.
+    #[must_use]
+    pub const fn bridge_memory(&self) -> usize {
+        self.shared.cache.used()
+    }
+
     /// The settings.
     #[must_use]
     pub fn config(&self) -> &Config {

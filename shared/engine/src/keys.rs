@@ -154,13 +154,6 @@ impl<K: Key, V> Slab<K, V> {
         })
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut V)> {
-        self.entries.iter_mut().enumerate().filter_map(|(index, entry)| {
-            let index = u32::try_from(index).ok()?;
-            Some((K::from_parts(index, entry.generation), entry.value.as_mut()?))
-        })
-    }
-
     pub(crate) fn keys(&self) -> impl Iterator<Item = K> {
         self.iter().map(|(key, _)| key)
     }

@@ -23,8 +23,6 @@
 //! - **Time** is a value in microseconds that never runs back; the engine does not need regular ticks to be fast.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-// Until the torrents that own them stand on main.
-#![allow(dead_code)]
 
 pub mod add;
 mod announcer;
@@ -49,6 +47,7 @@ pub mod view;
 mod window;
 
 pub use add::{AddTorrent, Limits, Misuse, Mode, PickOrder, Priority, Source, Start, TorrentSource};
+pub use bridge::SwitchCounters;
 pub use config::{Config, Role, Schemes, Tiers};
 pub use engine::Engine;
 pub use keys::{AnnounceKey, DialKey, JobKey, PeerKey, TorrentKey};

@@ -43,10 +43,6 @@ impl Bucket {
         self.tokens = self.tokens.min(self.most());
     }
 
-    pub(crate) const fn is_limited(&self) -> bool {
-        self.rate.is_some()
-    }
-
     fn most(&self) -> f64 {
         self.rate.map_or(0.0, |rate| (rate * BURST).max(LEAST))
     }

@@ -48,11 +48,6 @@ impl Rate {
         whole
     }
 
-    /// Begins anew: what follows is measured from `now` on.
-    pub(crate) const fn restart(&mut self, now: Time) {
-        *self = Self::new(now);
-    }
-
     fn decay(&mut self, now: Time) {
         if now > self.at {
             let passed = now.since(self.at).as_secs_f64();

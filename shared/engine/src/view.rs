@@ -3,6 +3,7 @@
 //! Read only; taking one changes nothing.
 
 use crate::add::{PickOrder, Priority};
+use crate::bridge::SwitchCounters;
 use crate::config::Role;
 use crate::keys::PeerKey;
 use crate::link::Transport;
@@ -52,6 +53,8 @@ pub struct TorrentView {
     pub candidates: usize,
     /// Trackers and how they answered.
     pub trackers: Vec<TrackerView>,
+    /// What a bridge did so far; `None` for a stored torrent.
+    pub bridge: Option<SwitchCounters>,
 }
 
 impl TorrentView {

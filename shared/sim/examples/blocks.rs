@@ -3,6 +3,8 @@
 //! Run with `cargo run --release -p anatomic-sim --example blocks`. The figure is CPU of both engines together, with
 //! the copies of each block that the interface has (one into the transport's buffer).
 
+#![allow(clippy::expect_used, reason = "a figure that cannot be measured stops the run")]
+
 use anatomic_core::{PeerId, Time};
 use anatomic_engine::{
     AddTorrent, Config, Direction, Done, Engine, Job, Link, Output, PeerKey, Start, TorrentKey,

@@ -1,5 +1,7 @@
 //! Nodes between classic peers and browsers: blocks cross, nothing is stored, nothing is promised that nobody has.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 use anatomic_engine::{Config, Role, State};
 use anatomic_sim::{Content, HostConfig, HostId, World};
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! An engine among strangers, by operation lists: whatever comes in whatever order, it neither panics nor loops.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 use anatomic_core::{Bitfield, InfoHash, PeerId, PieceIndex, Time};
 use anatomic_engine::{
     AddTorrent, AnnounceKey, AnnounceReply, Config, DialKey, Direction, Done, Engine, Job, JobKey, Limits,

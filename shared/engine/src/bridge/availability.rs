@@ -69,6 +69,7 @@ impl Availability {
     }
 
     /// When [`withdraw`](Self::withdraw) has something to do.
+    #[cfg(test)]
     pub(crate) fn next_withdrawal(&self) -> Time {
         self.classic.withdraw_at.min(self.browser.withdraw_at)
     }

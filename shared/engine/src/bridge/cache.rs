@@ -122,11 +122,6 @@ impl<T: Copy + Eq + Hash, P: Copy> BlockCache<T, P> {
         blocks.is_some_and(Option::is_some)
     }
 
-    /// What is known of `piece`; `None` if nothing of it is held.
-    pub(crate) fn standing(&self, torrent: T, piece: PieceIndex) -> Option<Standing> {
-        self.pieces.get(&(torrent, piece)).map(|piece| piece.standing)
-    }
-
     /// The digest of `piece` matched.
     pub(crate) fn verified(&mut self, torrent: T, piece: PieceIndex) {
         if let Some(piece) = self.pieces.get_mut(&(torrent, piece)) {

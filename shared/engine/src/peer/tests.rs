@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::link::Direction;
-use anatomic_core::BlockIndex;
+use anatomic_core::{Block, BlockIndex};
+use anatomic_wire::extended::MetadataMessage;
 
 const HASH: InfoHash = InfoHash([7; 20]);
 

@@ -68,10 +68,6 @@ impl Partial {
         self.free as usize == self.slots.len()
     }
 
-    pub(super) fn slot(&self, index: BlockIndex) -> Option<&Slot> {
-        self.slots.get(index.0 as usize)
-    }
-
     /// Takes the first free block for `peer`.
     pub(super) fn take_free(&mut self, now: Time, peer: PeerKey) -> Option<BlockIndex> {
         let (at, slot) = self

@@ -52,6 +52,7 @@ impl Rarity {
     }
 
     /// Peers that have the piece, seeds not counted.
+    #[cfg(test)]
     pub(super) fn count(&self, piece: PieceIndex) -> u32 {
         self.entry(piece).map_or(0, |entry| entry.count)
     }

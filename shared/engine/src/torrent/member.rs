@@ -97,10 +97,6 @@ impl Members {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PeerKey, &Member)> {
         self.by_key.iter().map(|(key, member)| (*key, member))
     }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (PeerKey, &mut Member)> {
-        self.by_key.iter_mut().map(|(key, member)| (*key, member))
-    }
 }
 
 impl Peers for Members {

@@ -3,32 +3,31 @@
 //! Connections are the swarm's ([`Swarm`]), pieces the body's: a store ([`Store`]) or a bridge ([`Bridge`]).
 
 mod choking;
+mod connection;
+mod embody;
+mod fetch;
 mod member;
 mod store;
 mod swarm;
 mod trade;
+mod verdict;
 mod view;
 
 use crate::add::{AddTorrent, Limits, Mode, PickOrder, Priority, Source, Start, TorrentSource};
 use crate::bridge::{Bridge, Demand};
 use crate::config::Config;
 use crate::keys::{PeerKey, TorrentKey};
-use crate::link::{Direction, Transport};
-use crate::metadata::{Fetch, Outcome};
+use crate::metadata::Fetch;
 use crate::output::{AnnounceReply, CloseReason, Done, Event, Job, State};
-use crate::peer::{Opening, Peer, PeerEvent};
 use crate::resume::{ResumeData, ResumeSource};
 use crate::shared::{Shared, Task};
-use crate::view::Behind;
 use anatomic_core::{InfoHash, Magnet, Metainfo, Time};
-use anatomic_wire::handshake::Handshake;
-use bytes::Bytes;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
-use swarm::{Swarm, Verdict};
+use swarm::Swarm;
 
 /// How often connections are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -116,6 +115,7 @@ impl Torrent {
 
     pub(crate) fn remove(&mut self, shared: &mut Shared) {
         self.halt(shared, &CloseReason::Removed);
+        shared.cache.forget_torrent(self.swarm.key);
     }
 
     pub(crate) fn pause(&mut self, shared: &mut Shared) {
@@ -232,289 +232,6 @@ impl Torrent {
         self.halt(shared, &CloseReason::Paused);
     }
 
-    /// The metadata is known: a store or a bridge takes over.
-    fn embody(&mut self, shared: &mut Shared, metainfo: Arc<Metainfo>) {
-        self.swarm.private = metainfo.is_private();
-        shared.event(self.swarm.key, Event::MetadataReady);
-        match self.mode {
-            Mode::Store => {
-                if self.selection.is_empty()
-                    && let Some(magnet) = &self.magnet
-                    && !magnet.select.is_empty()
-                {
-                    let wanted = |index: usize| {
-                        u32::try_from(index)
-                            .is_ok_and(|index| magnet.selects(anatomic_core::FileIndex(index)))
-                    };
-                    self.selection = (0..metainfo.files().len())
-                        .map(|index| if wanted(index) { Priority::NORMAL } else { Priority::SKIP })
-                        .collect();
-                }
-                let start = std::mem::take(&mut self.start);
-                let mut store = Store::new(&metainfo, start, self.order, shared);
-                store.select(&mut self.swarm, shared, &self.selection);
-                self.body = Body::Store(Box::new(store));
-                self.store_progressed(shared);
-            }
-            Mode::Bridge => {
-                let bridge = Bridge::new(shared.config.clone(), self.swarm.key, metainfo.geometry());
-                self.body = Body::Bridge(Box::new(bridge));
-            }
-        }
-        self.metainfo = Some(metainfo);
-    }
-
-    // ---- connections
-
-    pub(crate) fn connected(&mut self, shared: &mut Shared, key: PeerKey, peer: Peer) {
-        let handshake = peer.handshake().copied();
-        if let Err(reason) = self.swarm.admit(shared, key, peer) {
-            shared.close(key, reason);
-            return;
-        }
-        self.next_tick = self.next_tick.min(shared.now + TICK);
-        if let Some(handshake) = handshake {
-            self.handshaked(shared, key, handshake);
-        }
-        self.read_on(shared, key);
-    }
-
-    pub(crate) fn dial_failed(&mut self, shared: &mut Shared, address: SocketAddr) {
-        self.swarm.dial_failed(shared, address);
-    }
-
-    pub(crate) fn received(&mut self, shared: &mut Shared, key: PeerKey, bytes: Bytes) {
-        let Some(member) = self.swarm.members.get_mut(key) else { return };
-        member.peer.receive(shared.now, bytes);
-        self.read_on(shared, key);
-    }
-
-    /// Acts on everything that the peer's bytes say.
-    fn read_on(&mut self, shared: &mut Shared, key: PeerKey) {
-        while let Some(member) = self.swarm.members.get_mut(key) {
-            match member.peer.poll_event(shared.now) {
-                Ok(Some(event)) => self.on_event(shared, key, event),
-                Ok(None) => break,
-                Err(reason) => {
-                    self.close(shared, key, reason);
-                    return;
-                }
-            }
-        }
-        if let Body::Store(store) = &mut self.body {
-            store.after_events(&mut self.swarm, shared, key);
-        }
-        self.swarm.members.touch(key);
-    }
-
-    fn on_event(&mut self, shared: &mut Shared, key: PeerKey, event: PeerEvent) {
-        match event {
-            PeerEvent::Handshaked(handshake) => self.handshaked(shared, key, handshake),
-            PeerEvent::Metadata { piece, data } => self.on_metadata(shared, key, piece, data),
-            PeerEvent::MetadataRejected(piece) => {
-                if let Body::Awaiting(fetch) = &mut self.body {
-                    fetch.on_reject(shared.now, key, piece);
-                    self.ask_metadata(shared.now, None);
-                }
-            }
-            PeerEvent::Bridge(report) => {
-                if let Some(member) = self.swarm.members.get_mut(key) {
-                    member.behind = Some(Behind {
-                        tcp: report.tcp,
-                        utp: report.utp,
-                        webrtc: report.webrtc,
-                        seeds: report.seeds,
-                        leeches: report.leeches,
-                    });
-                }
-            }
-            PeerEvent::Extended => {
-                self.extended(shared, key);
-                self.pass_on(shared, key, PeerEvent::Extended);
-            }
-            event => self.pass_on(shared, key, event),
-        }
-    }
-
-    fn pass_on(&mut self, shared: &mut Shared, key: PeerKey, event: PeerEvent) {
-        match &mut self.body {
-            Body::Awaiting(_) => {}
-            Body::Store(store) => store.on_event(&mut self.swarm, shared, key, event),
-            Body::Bridge(bridge) => {
-                if let PeerEvent::Block { data, .. } = &event {
-                    self.swarm.counters.downloaded += data.len() as u64;
-                    self.swarm.counters.blocks += 1;
-                    self.swarm.down.add(shared.now, data.len() as u64);
-                }
-                bridge.handle(shared.now, &mut self.swarm.members, &mut shared.cache, key, event);
-            }
-        }
-    }
-
-    fn handshaked(&mut self, shared: &mut Shared, key: PeerKey, handshake: Handshake) {
-        // Stripes between a tab and a node are told from doubles by the extended handshake, which follows.
-        let waits = self.swarm.members.get(key).is_some_and(|member| {
-            member.peer.link().transport == Transport::WebRtc && handshake.reserved.extended()
-        });
-        if (!waits || handshake.peer_id == shared.us) && !self.judge(shared, key, &handshake) {
-            return;
-        }
-        let transport =
-            self.swarm.members.get(key).map_or(Transport::Tcp, |member| member.peer.link().transport);
-        let pieces = match &self.body {
-            Body::Awaiting(_) => None,
-            Body::Store(store) => Some(store.have()),
-            Body::Bridge(bridge) => Some(bridge.offered_to(transport)),
-        };
-        let opening = Opening {
-            pieces,
-            geometry: self.metainfo.as_ref().map(|metainfo| metainfo.geometry()),
-            metadata: self.metainfo.as_ref().map(|metainfo| metainfo.info_bytes().clone()),
-            upload_only: matches!(&self.body, Body::Store(store) if store.is_done()),
-        };
-        let Some(peer) = self.swarm.members.tell(key) else { return };
-        if let Err(reason) = peer.open(opening) {
-            self.close(shared, key, reason);
-            return;
-        }
-        self.opened(shared, key);
-    }
-
-    /// The connection is open and the torrent's size known.
-    fn opened(&mut self, shared: &mut Shared, key: PeerKey) {
-        match &mut self.body {
-            Body::Awaiting(_) => {}
-            Body::Store(store) => store.opened(&mut self.swarm, shared, key),
-            Body::Bridge(bridge) => bridge.opened(&mut self.swarm.members, key),
-        }
-    }
-
-    fn extended(&mut self, shared: &mut Shared, key: PeerKey) {
-        let Some(member) = self.swarm.members.get(key) else { return };
-        let link = *member.peer.link();
-        let Some(handshake) = member.peer.handshake().copied() else { return };
-        let port = member.peer.extensions().and_then(|extensions| extensions.port);
-        let size = member.peer.metadata_size();
-        if link.transport == Transport::WebRtc && !self.judge(shared, key, &handshake) {
-            return;
-        }
-        if let (Direction::Accepted, Some(address), Some(port)) = (link.direction, link.address, port) {
-            // Where it listens: to be dialled should the connection be lost.
-            let listening = SocketAddr::new(address.ip(), port);
-            if shared.config.addresses.allows(listening) {
-                self.swarm.candidates.add(&shared.config, shared.now, Source::Incoming, listening);
-                self.swarm.candidates.connected(listening);
-                if let Some(member) = self.swarm.members.get_mut(key) {
-                    member.dialled = member.dialled.or(Some(listening));
-                }
-            }
-        }
-        if let (Body::Awaiting(fetch), Some(size)) = (&mut self.body, size) {
-            fetch.add_source(shared.now, key, size);
-            self.ask_metadata(shared.now, Some(key));
-        }
-    }
-
-    /// False if the connection was closed.
-    fn judge(&mut self, shared: &mut Shared, key: PeerKey, handshake: &Handshake) -> bool {
-        match self.swarm.judge(shared, key, handshake.peer_id) {
-            Verdict::Keep => true,
-            Verdict::Replace(old) => {
-                self.close(shared, old, CloseReason::Duplicate);
-                true
-            }
-            Verdict::Close(reason) => {
-                self.close(shared, key, reason);
-                false
-            }
-        }
-    }
-
-    /// Closes a connection on our wish.
-    fn close(&mut self, shared: &mut Shared, key: PeerKey, reason: CloseReason) {
-        self.part(shared, key, Some(&reason));
-        shared.close(key, reason);
-    }
-
-    /// A connection is gone.
-    pub(crate) fn lost(&mut self, shared: &mut Shared, key: PeerKey) {
-        self.part(shared, key, None);
-    }
-
-    fn part(&mut self, shared: &mut Shared, key: PeerKey, reason: Option<&CloseReason>) {
-        let Some(member) = self.swarm.members.remove(key) else { return };
-        self.swarm.departed(shared, &member, reason);
-        match &mut self.body {
-            Body::Awaiting(fetch) => {
-                fetch.remove_source(key);
-                self.ask_metadata(shared.now, None);
-            }
-            Body::Store(store) => store.left(&mut self.swarm, shared, key, member),
-            Body::Bridge(bridge) => {
-                bridge.closed(shared.now, &mut self.swarm.members, &mut shared.cache, key);
-            }
-        }
-        if self.swarm.running && self.swarm.members.is_empty() {
-            // Alone: ask for peers as soon as trackers allow.
-            self.swarm.announcer.hurry(shared.now);
-        }
-    }
-
-    // ---- metadata
-
-    /// Asks one peer, or all, for pieces of the info dictionary.
-    fn ask_metadata(&mut self, now: Time, only: Option<PeerKey>) {
-        let Body::Awaiting(fetch) = &mut self.body else { return };
-        let keys = only.map_or_else(|| self.swarm.members.keys(), |key| vec![key]);
-        for key in keys {
-            while let Some(piece) = fetch.next(now, key) {
-                if !self.swarm.members.tell(key).is_some_and(|peer| peer.request_metadata(piece)) {
-                    break;
-                }
-            }
-        }
-    }
-
-    fn on_metadata(&mut self, shared: &mut Shared, key: PeerKey, piece: u32, data: Bytes) {
-        let Body::Awaiting(fetch) = &mut self.body else { return };
-        match fetch.on_piece(shared.now, key, piece, data) {
-            Outcome::Pending => self.ask_metadata(shared.now, None),
-            Outcome::Liar(liar) => self.ban(shared, liar, "it sent a wrong info dictionary"),
-            Outcome::Complete(info) => self.metadata_complete(shared, info),
-        }
-    }
-
-    fn metadata_complete(&mut self, shared: &mut Shared, info: Bytes) {
-        let (trackers, web_seeds) = self.magnet.as_ref().map_or_else(Default::default, |magnet| {
-            let tiers: Vec<Vec<String>> = magnet.trackers.iter().map(|url| vec![url.clone()]).collect();
-            (tiers, magnet.web_seeds.clone())
-        });
-        let metainfo = match Metainfo::from_info(info, trackers, web_seeds) {
-            Ok(metainfo) => Arc::new(metainfo),
-            Err(error) => {
-                self.fail(shared, format!("this torrent cannot be used: {error}"));
-                return;
-            }
-        };
-        self.embody(shared, metainfo.clone());
-        for key in self.swarm.members.keys() {
-            let Some(peer) = self.swarm.members.tell(key) else { continue };
-            peer.set_metadata(metainfo.info_bytes().clone());
-            if !peer.is_open() {
-                continue;
-            }
-            if let Err(reason) = peer.set_geometry(metainfo.geometry()) {
-                self.close(shared, key, reason);
-                continue;
-            }
-            self.opened(shared, key);
-        }
-        if !self.may_run() {
-            self.halt(shared, &CloseReason::Paused);
-        }
-        self.run(shared);
-    }
-
     // ---- trackers and jobs
 
     pub(crate) fn announced(
@@ -569,22 +286,6 @@ impl Torrent {
             let left = self.left();
             self.swarm.announce(shared, left);
         }
-    }
-
-    fn ban_culprit(&mut self, shared: &mut Shared, culprit: store::Culprit) {
-        let reason = format!("it sent bad data in piece {}", culprit.piece.0);
-        self.swarm.ban(shared, culprit.peer, culprit.peer_id, culprit.address, &reason);
-        self.close(shared, culprit.peer, CloseReason::Banned);
-    }
-
-    fn ban(&mut self, shared: &mut Shared, key: PeerKey, reason: &str) {
-        let (peer_id, address) = self
-            .swarm
-            .members
-            .get(key)
-            .map_or((None, None), |member| (member.peer.peer_id(), member.peer.link().address));
-        self.swarm.ban(shared, key, peer_id, address, reason);
-        self.close(shared, key, CloseReason::Banned);
     }
 
     // ---- time

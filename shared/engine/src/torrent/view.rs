@@ -39,6 +39,10 @@ impl Torrent {
             peers: self.peers(now),
             candidates: self.swarm.candidates.idle(),
             trackers: self.swarm.announcer.view(),
+            bridge: match &self.body {
+                Body::Bridge(bridge) => Some(*bridge.counters()),
+                _ => None,
+            },
         }
     }
 
