@@ -40,6 +40,18 @@ pub enum ContentError {
     /// The torrent's rules refuse it.
     #[error(transparent)]
     Create(#[from] CreateError),
+    /// The caller wanted no more.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Whether hashing goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// It does.
+    Continue,
+    /// It ends with [`ContentError::Interrupted`].
+    Stop,
 }
 
 /// Content that was found and is ready to be hashed.
@@ -49,6 +61,8 @@ pub struct Content {
     pub plan: Plan,
     /// Where each of the plan's files lies, in the plan's order.
     pub files: Vec<PathBuf>,
+    /// Symbolic links, sockets and devices that were left out.
+    pub left_out: Vec<PathBuf>,
 }
 
 impl Content {
@@ -58,13 +72,13 @@ impl Content {
     /// # Errors
     /// What cannot be read or shared, and why.
     pub fn find(paths: &[PathBuf], name: Option<&str>, options: Options) -> Result<Self, ContentError> {
-        let mut found = Vec::new();
+        let (mut found, mut left_out) = (Vec::new(), Vec::new());
         let (plan, single) = match paths {
             [path] => {
                 let metadata = fs::metadata(path).map_err(|error| io_error(path, error))?;
                 let own = name.map_or_else(|| name_of(path), |name| Ok(name.to_owned()))?;
                 if metadata.is_dir() {
-                    walk(path, &mut Vec::new(), &mut found)?;
+                    walk(path, &mut Vec::new(), &mut found, &mut left_out)?;
                     (Plan::folder(&own, sources(&found), options)?, None)
                 } else {
                     (Plan::file(&own, metadata.len(), options)?, Some(path.clone()))
@@ -76,7 +90,7 @@ impl Content {
                     let metadata = fs::metadata(path).map_err(|error| io_error(path, error))?;
                     let mut inside = vec![name_of(path)?];
                     if metadata.is_dir() {
-                        walk(path, &mut inside, &mut found)?;
+                        walk(path, &mut inside, &mut found, &mut left_out)?;
                     } else {
                         found.push((inside, metadata.len(), path.clone()));
                     }
@@ -92,19 +106,23 @@ impl Content {
                 plan.sources().iter().filter_map(|source| places.remove(&source.path)).collect()
             }
         };
-        Ok(Self { plan, files })
+        Ok(Self { plan, files, left_out })
     }
 
-    /// Reads and hashes everything; `progress` hears how many bytes are done of how many. Blocks.
+    /// Reads and hashes everything; `progress` hears how many bytes are done of how many, and says whether to go on.
+    /// Blocks.
     ///
     /// # Errors
     /// What cannot be read, or changed its length meanwhile.
-    pub fn hash(self, mut progress: impl FnMut(u64, u64)) -> Result<Metainfo, ContentError> {
+    pub fn hash(self, mut progress: impl FnMut(u64, u64) -> Flow) -> Result<Metainfo, ContentError> {
         let of = self.plan.content();
+        let lengths: Vec<u64> = self.plan.sources().iter().map(|source| source.length).collect();
         let mut hasher = Hasher::new(self.plan);
         let mut chunk = vec![0; CHUNK];
-        for path in &self.files {
-            let mut file = File::open(path).map_err(|error| io_error(path, error))?;
+        for (path, length) in self.files.iter().zip(lengths) {
+            let file = File::open(path).map_err(|error| io_error(path, error))?;
+            // One byte more than listed shows that a file grows, without reading for ever.
+            let mut file = file.take(length.saturating_add(1));
             loop {
                 match file.read(&mut chunk) {
                     Ok(0) => break,
@@ -112,7 +130,9 @@ impl Content {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) => return Err(io_error(path, error)),
                 }
-                progress(hasher.fed(), of);
+                if progress(hasher.fed(), of) == Flow::Stop {
+                    return Err(ContentError::Interrupted);
+                }
             }
         }
         Ok(hasher.finish()?)
@@ -125,7 +145,12 @@ fn sources(found: &Found) -> Vec<Source> {
     found.iter().map(|(path, length, _)| Source { path: path.clone(), length: *length }).collect()
 }
 
-fn walk(folder: &Path, inside: &mut Vec<String>, found: &mut Found) -> Result<(), ContentError> {
+fn walk(
+    folder: &Path,
+    inside: &mut Vec<String>,
+    found: &mut Found,
+    left_out: &mut Vec<PathBuf>,
+) -> Result<(), ContentError> {
     if inside.len() > MAX_DEPTH {
         return Err(ContentError::TooMany(folder.to_owned()));
     }
@@ -134,12 +159,14 @@ fn walk(folder: &Path, inside: &mut Vec<String>, found: &mut Found) -> Result<()
         let metadata = fs::symlink_metadata(&path).map_err(|error| io_error(&path, error))?;
         inside.push(name_of(&path)?);
         if metadata.is_dir() {
-            walk(&path, inside, found)?;
+            walk(&path, inside, found, left_out)?;
         } else if metadata.is_file() {
             if found.len() >= MAX_FILES {
                 return Err(ContentError::TooMany(folder.to_owned()));
             }
             found.push((inside.clone(), metadata.len(), path));
+        } else {
+            left_out.push(path);
         }
         inside.pop();
     }
@@ -191,7 +218,10 @@ mod tests {
             let mut last = (0, 0);
             let metainfo = Content::find(&paths, name, Options::default())
                 .unwrap()
-                .hash(|done, of| last = (done, of))
+                .hash(|done, of| {
+                    last = (done, of);
+                    Flow::Continue
+                })
                 .unwrap();
             assert_eq!(last.0, last.1);
             metainfo
@@ -202,6 +232,29 @@ mod tests {
         assert_eq!((folder.name(), folder.files().len(), folder.geometry().length()), ("album", 2, 9));
         let both = make(&["album", "one.bin"], Some("all"));
         assert_eq!((both.name(), both.files().len(), both.geometry().length()), ("all", 3, 40_009));
+    }
+
+    #[test]
+    fn links_are_left_out_and_said() {
+        let bed = Bed::new("links");
+        std::os::unix::fs::symlink(bed.0.join("album"), bed.0.join("album/again")).unwrap();
+        let content = Content::find(&[bed.0.join("album")], None, Options::default()).unwrap();
+        assert_eq!((content.files.len(), &content.left_out[..]), (2, &[bed.0.join("album/again")][..]));
+    }
+
+    #[test]
+    fn a_file_that_grows_and_a_caller_who_stops_end_the_hashing() {
+        let bed = Bed::new("changes");
+        let path = bed.0.join("one.bin");
+        let find = || Content::find(std::slice::from_ref(&path), None, Options::default()).unwrap();
+        assert!(matches!(find().hash(|_, _| Flow::Stop), Err(ContentError::Interrupted)));
+        let content = find();
+        fs::write(&path, vec![7; 50_000]).unwrap();
+        let error = content.hash(|_, _| Flow::Continue).unwrap_err();
+        assert!(
+            matches!(error, ContentError::Create(CreateError::Changed { expected: 40_000, .. })),
+            "{error}"
+        );
     }
 
     #[test]

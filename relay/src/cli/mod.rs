@@ -8,6 +8,7 @@
 pub mod client;
 pub mod create;
 pub mod get;
+pub mod given;
 pub mod inspect;
 pub mod node;
 pub mod plant;

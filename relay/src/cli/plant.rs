@@ -4,7 +4,7 @@
 
 use super::progress::{say, say_json};
 use super::{Failure, client, seed, source};
-use crate::content::Content;
+use crate::content::{Content, Flow};
 use crate::node::{files, identity};
 use crate::planter;
 use anatomic_core::create::Options;
@@ -142,6 +142,7 @@ async fn hash(path: &Path) -> Result<Metainfo, Failure> {
                 bar.set_position(done);
                 bar.set_message(format!("{} of {}", Percent { done, of }, Size(of)));
             }
+            Flow::Continue
         });
         if let Some(bar) = bar {
             bar.finish_and_clear();

@@ -2,7 +2,7 @@
 //!
 //! Only shows; what is shown is the command's.
 
-use anatomic_core::human::{Percent, Size, Span, Speed};
+use anatomic_core::human::{Percent, Size, Span, Speed, time_left};
 use anatomic_engine::{State, TorrentView, Transport};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -87,6 +87,37 @@ impl Progress {
                     "time_left": view.time_left().map(|left| left.as_secs()),
                 }));
             }
+        }
+    }
+
+    /// Shows how far a task on this machine is (`hashing`): so many bytes done, of how many, how fast by now.
+    pub fn show_task(&mut self, task: &str, done: u64, of: u64, started: Instant) {
+        let micros = started.elapsed().as_micros().max(1);
+        let rate = u64::try_from(u128::from(done) * 1_000_000 / micros).unwrap_or(u64::MAX);
+        let left = time_left(of.saturating_sub(done), rate).filter(|left| !left.is_zero());
+        let left_text = left.map(|left| format!(", {} left", Span(left))).unwrap_or_default();
+        let text = format!("{} of {} at {}{left_text}", Percent { done, of }, Size(of), Speed(rate));
+        match self {
+            Self::Bar(bar) => {
+                bar.set_length(of.max(1));
+                bar.set_position(done);
+                bar.set_prefix(task.to_owned());
+                bar.set_message(text);
+            }
+            Self::Plain(last) => {
+                if last.is_none_or(|last| last.elapsed() >= PLAIN_EVERY) {
+                    *last = Some(Instant::now());
+                    say(&format!("{task}: {text}"));
+                }
+            }
+            Self::Json => say_json(&json!({
+                "event": "progress",
+                "task": task,
+                "done": done,
+                "wanted": of,
+                "rate": rate,
+                "time_left": left.map(|left| left.as_secs()),
+            })),
         }
     }
 

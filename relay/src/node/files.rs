@@ -20,7 +20,8 @@ pub enum Access {
 /// # Errors
 /// When the disk does not take it; the old content is untouched then.
 pub fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // The parent of a bare name is the empty path, which cannot be opened.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     // Another process of the same folder must not write into the same temporary file.

@@ -61,14 +61,14 @@ pub(super) fn read(
     if geometry.pieces() > MAX_PIECES {
         return Err(MetainfoError::TooManyPieces);
     }
+    if version == 2 {
+        hybrid::check(info, piece_length)?;
+    }
     let (found, expected) = (hashes.len() as u64, u64::from(geometry.pieces()) * 20);
     if found != expected {
         return Err(MetainfoError::Pieces { found, expected });
     }
     let hashes = bytes.slice_ref(hashes);
-    if version == 2 {
-        hybrid::check(info, piece_length)?;
-    }
     paths::make_unique(&mut files)?;
     let private = info.get(b"private").and_then(Value::as_int) == Some(1);
     let version = if version == 2 { Version::Hybrid } else { Version::V1 };
