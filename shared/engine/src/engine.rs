@@ -14,7 +14,7 @@ use crate::torrent::Torrent;
 use crate::view::TorrentView;
 use anatomic_core::{InfoHash, PeerId, Time};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
@@ -30,8 +30,8 @@ pub struct Engine {
     /// Connections in the lobby, to be timed out.
     lobby: Vec<PeerKey>,
     lobby_at: Time,
-    /// No torrent wants to be woken before.
-    wake: Time,
+    /// When each torrent wants to be woken, soonest first; none that never does.
+    timers: BTreeSet<(Time, TorrentKey)>,
 }
 
 impl Engine {
@@ -44,7 +44,7 @@ impl Engine {
             shared: Shared::new(config, peer_id, seed),
             lobby: Vec::new(),
             lobby_at: Time::NEVER,
-            wake: Time::NEVER,
+            timers: BTreeSet::new(),
         }
     }
 
@@ -71,6 +71,7 @@ impl Engine {
         self.begin(now);
         self.with(torrent, |torrent, shared| torrent.remove(shared));
         if let Some(gone) = self.torrents.remove(torrent) {
+            self.timers.remove(&(gone.timer, torrent));
             self.by_hash.remove(&gone.info_hash());
         }
     }
@@ -172,7 +173,6 @@ impl Engine {
         } else {
             self.lobby.push(key);
             self.lobby_at = self.lobby_at.min(now + LOBBY_TICK);
-            self.wake = self.wake.min(self.lobby_at);
         }
         if let Some(ticket) = dialled {
             self.with(ticket.torrent, |torrent, shared| torrent.dial_failed(shared, ticket.about));
@@ -249,9 +249,6 @@ impl Engine {
     /// The time of [`poll_timeout`](Self::poll_timeout) has come; earlier or later calls do no harm.
     pub fn handle_timeout(&mut self, now: Time) {
         self.begin(now);
-        if now < self.wake {
-            return;
-        }
         if now >= self.lobby_at {
             let Self { lobby, shared, .. } = self;
             lobby.retain(|key| match shared.routes.get_mut(*key) {
@@ -266,14 +263,10 @@ impl Engine {
             });
             self.lobby_at = if self.lobby.is_empty() { Time::NEVER } else { now + LOBBY_TICK };
         }
-        self.wake = self.lobby_at;
-        let due: Vec<TorrentKey> = self.torrents.keys().collect();
+        let due: Vec<TorrentKey> =
+            self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| *key).collect();
         for key in due {
-            self.with(key, |torrent, shared| {
-                if torrent.deadline(&shared.config) <= now {
-                    torrent.timeout(shared);
-                }
-            });
+            self.with(key, Torrent::timeout);
         }
     }
 
@@ -297,7 +290,7 @@ impl Engine {
     /// When to call [`handle_timeout`](Self::handle_timeout); [`Time::NEVER`] if nothing waits.
     #[must_use]
     pub fn poll_timeout(&self) -> Time {
-        self.wake
+        self.timers.first().map_or(Time::NEVER, |(at, _)| *at).min(self.lobby_at)
     }
 
     // ---- views
@@ -356,7 +349,14 @@ impl Engine {
         let Some(torrent) = self.torrents.get_mut(key) else { return R::default() };
         let result = act(torrent, &mut self.shared);
         torrent.flush(&mut self.shared);
-        self.wake = self.wake.min(torrent.deadline(&self.shared.config));
+        let deadline = torrent.deadline(&self.shared.config);
+        if deadline != torrent.timer {
+            self.timers.remove(&(torrent.timer, key));
+            torrent.timer = deadline;
+            if deadline != Time::NEVER {
+                self.timers.insert((deadline, key));
+            }
+        }
         result
     }
 

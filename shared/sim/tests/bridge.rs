@@ -214,3 +214,24 @@ fn a_liar_behind_the_node_is_banned_and_tabs_complete() {
         assert_eq!(world.connections(node), 3, "only the liar is gone");
     }
 }
+
+#[test]
+fn a_node_is_served_though_all_slots_are_taken() {
+    let mut world = World::new(7);
+    let content = Content::random(7, 6_000_000, 65_536);
+    let node = world.host(node_config());
+    world.bridge(node, &content);
+    let seed = world.host(HostConfig { up: Some(400_000), ..tab_config() });
+    let key = world.seed(seed, &content);
+    // Tabs without a node take all slots first.
+    for _ in 0..12 {
+        let other = world.host(HostConfig { up: Some(1), ..tab_config() });
+        let theirs = world.leech(other, &content);
+        world.join((other, theirs), (seed, key));
+    }
+    world.run(Duration::from_secs(1));
+    attach(&mut world, &content, node, (seed, key));
+    let leech = world.host(HostConfig::default());
+    world.leech(leech, &content);
+    assert!(world.run_until(Duration::from_secs(10), |world| world.view(leech, &content).done > 0));
+}

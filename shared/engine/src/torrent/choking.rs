@@ -31,9 +31,21 @@ impl Store {
     pub(super) fn welcome(&mut self, swarm: &mut Swarm, shared: &mut Shared, key: PeerKey) {
         let serving =
             swarm.members.iter().filter(|(_, m)| !m.peer.am_choking() && m.peer.is_interested()).count();
-        if serving < shared.config.unchoke_slots {
+        if serving < shared.config.unchoke_slots || self.nodes(swarm, shared).contains(&key) {
             self.unchoke(swarm, shared.now, key);
         }
+    }
+
+    /// Interested nodes, which have slots of their own: behind each wait many. As anybody may call himself a node,
+    /// there are few.
+    fn nodes(&self, swarm: &Swarm, shared: &Shared) -> BTreeSet<PeerKey> {
+        swarm
+            .members
+            .iter()
+            .filter(|(_, member)| member.peer.role() == Role::Node && member.peer.is_interested())
+            .map(|(key, _)| key)
+            .take(shared.config.stripes)
+            .collect()
     }
 
     fn unchoke(&mut self, swarm: &mut Swarm, now: Time, key: PeerKey) {
@@ -93,6 +105,7 @@ impl Store {
             self.choking.next_rotation = now + shared.config.optimistic_interval;
         }
         let rank = if self.is_done() { Rank::Seeding } else { Rank::Leeching };
+        let nodes = self.nodes(swarm, shared);
         let mut samples = Vec::new();
         for (key, trader) in &mut self.traders {
             let Some(member) = swarm.members.get(*key) else { continue };
@@ -100,7 +113,7 @@ impl Store {
             let before = std::mem::replace(&mut trader.at_round, (received, sent));
             // Whoever let us wait has earned nothing.
             let received = if trader.snubbed { 0 } else { received - before.0 };
-            if member.peer.is_interested() {
+            if member.peer.is_interested() && !nodes.contains(key) {
                 samples.push(Sample {
                     peer: *key,
                     received,
@@ -118,7 +131,7 @@ impl Store {
         let chosen = choose(&samples, slots, rank, rotation, &mut self.choking.optimistic, &mut shared.rng);
         let keys: Vec<PeerKey> = self.traders.keys().copied().collect();
         for key in keys {
-            if chosen.contains(&key) {
+            if chosen.contains(&key) || nodes.contains(&key) {
                 self.unchoke(swarm, now, key);
             } else {
                 self.choke(swarm, now, key);

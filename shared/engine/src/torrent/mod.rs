@@ -48,6 +48,8 @@ pub(crate) struct Torrent {
     error: Option<String>,
     told: Option<State>,
     next_tick: Time,
+    /// The engine's note of `deadline`.
+    pub(crate) timer: Time,
 }
 
 /// What a torrent does with pieces.
@@ -94,6 +96,7 @@ impl Torrent {
             error: None,
             told: None,
             next_tick: Time::NEVER,
+            timer: Time::NEVER,
         }
     }
 
