@@ -86,7 +86,7 @@ fn row(props: &Props, file: &File, playing: bool, on_play: Callback<MouseEvent>)
                 <span class="actions">
                     if kind.plays() {
                         <button class="plain" type="button" aria-expanded={playing.to_string()} onclick={on_play}>
-                            <Icon shape={if playing { Shape::Close } else { Shape::Play }} />{ if playing { "Close" } else { "Play" } }
+                            <Icon shape={if playing { Shape::Close } else { Shape::Play }} />{ if playing { "Close" } else if kind == Kind::Image { "Show" } else { "Play" } }
                         </button>
                     } else if kind == Kind::Document {
                         <a class="plain" href={address.clone()} target="_blank" rel="noopener"><Icon shape={Shape::Open} />{ "Open" }</a>

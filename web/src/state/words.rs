@@ -82,13 +82,15 @@ pub fn path(path: Path) -> String {
 /// What lies behind a node.
 #[must_use]
 pub fn behind(behind: Behind) -> String {
-    let all = [(behind.tcp, "over TCP"), (behind.utp, "over uTP"), (behind.webrtc, "in browsers")];
+    // The node counts everybody, and we are one of them.
+    let others = behind.webrtc.saturating_sub(1);
+    let all = [(behind.tcp, "over TCP"), (behind.utp, "over uTP"), (others, "in browsers")];
     let kinds: Vec<String> =
         all.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {kind}")).collect();
     if kinds.is_empty() {
         return "nobody behind it yet".into();
     }
-    let peers = behind.tcp + behind.utp + behind.webrtc;
+    let peers = behind.tcp + behind.utp + others;
     format!(
         "{} {} behind it ({}), {}",
         peers,
@@ -149,7 +151,7 @@ mod tests {
     #[test]
     fn a_node_tells_what_lies_behind_it() {
         assert_eq!(behind(Behind::default()), "nobody behind it yet");
-        let report = Behind { tcp: 2, webrtc: 1, seeds: 1, leeches: 2, ..Behind::default() };
+        let report = Behind { tcp: 2, webrtc: 2, seeds: 1, leeches: 2, ..Behind::default() };
         assert_eq!(behind(report), "3 peers behind it (2 over TCP, 1 in browsers), 1 seed");
     }
 }
