@@ -196,11 +196,11 @@ async fn launch(scene: &Scene, name: &str, role: &str, data: &Path, options: &[S
     (process, ready)
 }
 
-/// Nothing of the person's own configuration may reach a test.
+/// Nothing of the person's own configuration may reach a test, but for a page under work and a log filter.
 fn environment(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        let ours = matches!(name.as_str(), "ANATOMIC_BIN" | "ANATOMIC_PEERS" | "ANATOMIC_CHROMIUM");
+        let ours = matches!(name.as_str(), "ANATOMIC_WWW" | "ANATOMIC_LOG");
         if name.starts_with("ANATOMIC_") && !ours {
             command.env_remove(name);
         }

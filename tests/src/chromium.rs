@@ -36,10 +36,11 @@ const FLAGS: [&str; 14] = [
     "--remote-debugging-port=0",
 ];
 
-/// A Chromium with a fresh profile. Dropping it ends it.
+/// A Chromium with a fresh profile. It lives to the end of its scene, so that a picture can be taken
+/// when the test fails.
 pub struct Browser {
     inner: Arc<Inner>,
-    process: Mutex<Process>,
+    process: Arc<tokio::sync::Mutex<Process>>,
     name: String,
 }
 
@@ -95,7 +96,8 @@ impl Browser {
         let log = scene.log(name);
         let mut command = Command::new(programs::chromium());
         command.args(FLAGS).arg(format!("--user-data-dir={}", profile.display())).arg("about:blank");
-        let mut process = Process::spawn(name, command, log.clone());
+        let own = Log::create(scene.dir(), &format!("{name}.chromium"));
+        let mut process = Process::spawn(name, command, own);
         let url = devtools(&profile, &mut process).await;
         let cdp = Cdp::connect(&url).await.expect("DevTools answers");
         let events = cdp.events();
@@ -120,7 +122,9 @@ impl Browser {
         ] {
             inner.cdp.call("", method, params).await.expect("DevTools obeys");
         }
-        Self { inner, process: Mutex::new(process), name: name.to_owned() }
+        let process = Arc::new(tokio::sync::Mutex::new(process));
+        scene.keep(Box::new(Arc::clone(&process)));
+        Self { inner, process, name: name.to_owned() }
     }
 
     /// Opens a tab at `url`.
@@ -164,8 +168,7 @@ impl Browser {
 
     /// Ends the browser as a crash does; its profile stays.
     pub async fn kill(self) {
-        let mut process = self.process.into_inner().expect("no panic here");
-        process.kill().await;
+        self.process.lock().await.kill().await;
     }
 
     async fn session(&self, target: &str) -> String {
@@ -474,6 +477,7 @@ async fn attend(inner: std::sync::Weak<Inner>, mut events: mpsc::UnboundedReceiv
 impl Inner {
     fn contact(&self, url: Option<&str>) {
         if let Some(url) = url
+            && (url.starts_with("http") || url.starts_with("ws"))
             && self.network.lock().expect("no panic here").urls.insert(url.to_owned())
         {
             self.log.line(&format!("contacts {url}"));

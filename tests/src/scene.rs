@@ -25,6 +25,7 @@ pub struct Scene {
     dir: PathBuf,
     logs: Mutex<Vec<Log>>,
     tabs: Mutex<Vec<Tab>>,
+    kept: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
 /// Runs `test` in a scene named after the test's thread, within [`LIMIT`].
@@ -72,12 +73,13 @@ pub async fn run_named(name: &str, limit: Duration, test: impl AsyncFnOnce(&Scen
     };
     match failure {
         None => {
-            scene.tabs.lock().expect("no panic here").clear();
+            scene.end();
             let _ = std::fs::remove_dir_all(&scene.dir);
             drop(turn);
         }
         Some(failure) => {
             scene.report().await;
+            scene.end();
             drop(turn);
             if let Some(text) = failure.downcast_ref::<String>() {
                 eprintln!("{}: {text}", scene.name);
@@ -124,33 +126,39 @@ impl Scene {
         self.tabs.lock().expect("no panic here").push(tab);
     }
 
+    /// Keeps something alive until the test has ended and its report is made.
+    pub fn keep(&self, what: Box<dyn Any + Send>) {
+        self.kept.lock().expect("no panic here").push(what);
+    }
+
+    fn end(&self) {
+        self.tabs.lock().expect("no panic here").clear();
+        self.kept.lock().expect("no panic here").clear();
+    }
+
     async fn report(&self) {
         eprintln!("\n=== {} failed; its folder is kept: {}", self.name, self.dir.display());
         let tabs = std::mem::take(&mut *self.tabs.lock().expect("no panic here"));
         for tab in tabs {
             let file = self.dir.join(format!("{}.png", tab.name()));
-            let state = async {
-                let address = tab.try_eval("location.href").await;
-                let text = tab.try_eval("document.body ? document.body.innerText : ''").await;
-                let torrents = tab.try_eval(crate::page::TORRENTS).await;
-                let picture = tab.try_screenshot(&file).await;
-                (address, text, torrents, picture)
-            };
-            match tokio::time::timeout(Duration::from_secs(15), state).await {
-                Ok((address, text, torrents, picture)) => {
-                    eprintln!("--- tab {} at {address:?}", tab.name());
-                    eprintln!("    torrents: {torrents:?}");
-                    if let Ok(text) = text {
-                        for line in text.as_str().unwrap_or_default().lines().take(60) {
-                            eprintln!("    | {line}");
-                        }
-                    }
-                    match picture {
-                        Ok(()) => eprintln!("    picture: {}", file.display()),
-                        Err(error) => eprintln!("    no picture: {error}"),
-                    }
+            let ask = async |script: &str| {
+                let limit = Duration::from_secs(10);
+                match tokio::time::timeout(limit, tab.try_eval(script)).await {
+                    Ok(Ok(value)) => value,
+                    Ok(Err(error)) => error.into(),
+                    Err(_) => "no answer".into(),
                 }
-                Err(_) => eprintln!("--- tab {} does not answer", tab.name()),
+            };
+            eprintln!("--- tab {} at {}", tab.name(), ask("location.href").await);
+            eprintln!("    torrents: {}", ask(crate::page::TORRENTS).await);
+            let text = ask("document.body ? document.body.innerText : ''").await;
+            for line in text.as_str().unwrap_or_default().lines().take(60) {
+                eprintln!("    | {line}");
+            }
+            match tokio::time::timeout(Duration::from_secs(20), tab.try_screenshot(&file)).await {
+                Ok(Ok(())) => eprintln!("    picture: {}", file.display()),
+                Ok(Err(error)) => eprintln!("    no picture: {error}"),
+                Err(_) => eprintln!("    no picture in time"),
             }
         }
         for log in self.logs.lock().expect("no panic here").iter() {
