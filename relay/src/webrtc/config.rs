@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use anatomic_core::address::is_public;
+
 use super::certificate::Certificate;
 
 /// Says whether an address that a stranger's session description names may be sent connectivity checks.
@@ -22,7 +24,8 @@ pub struct EndpointConfig {
     pub ice_lite: bool,
     /// The DTLS certificate; a new one when `None`.
     pub certificate: Option<Certificate>,
-    /// Which candidates of strangers are tried.
+    /// Which candidates of strangers are tried, so that an offer cannot point our checks at the host's own services
+    /// or its neighbours.
     pub policy: AddressPolicy,
     /// Bounds on what strangers can make us hold and send.
     pub limits: Limits,
@@ -112,51 +115,4 @@ impl Default for Limits {
 /// Policy for private networks and tests: everything that can be a single host.
 pub fn any_unicast(ip: IpAddr) -> bool {
     !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::V4(std::net::Ipv4Addr::BROADCAST)
-}
-
-/// Policy for public nodes: addresses of the public internet only, so that an offer cannot point our checks at the
-/// host's own services or its neighbours ([RFC 6890]).
-///
-/// [RFC 6890]: https://www.rfc-editor.org/rfc/rfc6890
-pub fn is_public(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            let [a, b, c, _] = ip.octets();
-            !(ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_broadcast()
-                || ip.is_documentation()
-                || ip.is_multicast()
-                || a == 0
-                || a >= 240
-                || (a == 100 && (64..128).contains(&b))
-                || (a == 192 && b == 0 && c == 0)
-                || (a == 198 && (b == 18 || b == 19)))
-        }
-        IpAddr::V6(ip) => {
-            let [first, second, ..] = ip.segments();
-            // Global unicast, without documentation (2001:db8::/32), Teredo and other tunnels (2001:0::/32, 2002::/16).
-            (first & 0xE000) == 0x2000
-                && first != 0x2002
-                && !(first == 0x2001 && (second == 0 || second == 0x0DB8))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_public_addresses_are_public() {
-        for private in
-            ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "100.64.0.1", "::1", "fe80::1"]
-        {
-            assert!(!is_public(private.parse().unwrap()), "{private}");
-        }
-        assert!(!is_public("::ffff:127.0.0.1".parse().unwrap()));
-        assert!(is_public("1.1.1.1".parse().unwrap()));
-        assert!(is_public("2606:4700::1111".parse().unwrap()));
-    }
 }

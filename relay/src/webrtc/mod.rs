@@ -61,7 +61,7 @@ mod stun;
 mod window;
 
 pub use certificate::{Certificate, CertificateError};
-pub use config::{AddressPolicy, EndpointConfig, Limits, any_unicast, is_public};
+pub use config::{AddressPolicy, EndpointConfig, Limits, any_unicast};
 pub use connection::{CloseReason, Connection, Facts, Pending, SendError};
 pub use counters::Counters;
 pub use endpoint::{Endpoint, NegotiationError, PendingOffer};

@@ -74,6 +74,7 @@ struct Mark {
     /// What was delivered when it was sent, and when that was.
     delivered: u64,
     since: Instant,
+    sent: Instant,
 }
 
 impl Window {
@@ -156,6 +157,7 @@ impl Window {
             end: self.admitted,
             delivered: self.delivered,
             since: self.delivered_at,
+            sent: now,
         });
     }
 
@@ -167,6 +169,8 @@ impl Window {
             self.delivered_at = now;
             self.stalled = false;
             while let Some(mark) = self.marks.front().filter(|mark| mark.end <= delivered) {
+                // Never less than the round trip, so a peer whose checks were slow is known to be near all the same.
+                self.rtt.add(now, now.saturating_duration_since(mark.sent), Duration::min);
                 let seconds = now.saturating_duration_since(mark.since).as_secs_f64();
                 if seconds > 0.0005 {
                     self.rate.add(now, (delivered - mark.delivered) as f64 / seconds, f64::max);
@@ -324,6 +328,50 @@ mod tests {
         assert_eq!(Window::new(now, FLOOR, FLOOR, 1e12, 262_144).message_size(), 32 * 1024);
         assert_eq!(Window::new(now, FLOOR, FLOOR, 1e12, 1000).message_size(), 1000);
         assert_eq!(Window::new(now, 16 * 1024, FLOOR, 1e12, 0).message_size(), 8 * 1024);
+    }
+
+    #[test]
+    fn a_far_browser_gets_its_bytes_spread_over_the_round_trip() {
+        let start = Instant::now();
+        let mut window = Window::new(start, FLOOR, 4 << 20, 8e6, 262_144);
+        window.on_rtt(start, Duration::from_millis(40));
+        let (mut now, mut sent) = (start, 0.0);
+        while now < start + Duration::from_secs(1) {
+            match window.wait(now) {
+                Some(due) => now = due,
+                None => {
+                    window.on_datagram(1200);
+                    sent += 1200.0;
+                }
+            }
+        }
+        let pace = FLOOR as f64 / 0.040 * PACE_GAIN;
+        assert!(sent < pace + BURST + 2400.0 && sent > pace * 0.9, "{sent}");
+    }
+
+    #[test]
+    fn quick_deliveries_prove_a_peer_near() {
+        let start = Instant::now();
+        let mut window = Window::new(start, FLOOR, 4 << 20, 8e6, 262_144);
+        window.on_rtt(start, Duration::from_millis(9));
+        window.on_sent(start, 1000);
+        window.on_outstanding(start + Duration::from_millis(2), 0);
+        assert_eq!((window.cap(), window.pace()), (FLOOR, None));
+    }
+
+    #[test]
+    fn losses_at_a_rate_keep_the_pace_below_it() {
+        let mut now = Instant::now();
+        let mut window = Window::new(now, FLOOR, 4 << 20, 8e6, 262_144);
+        window.on_rtt(now, Duration::from_millis(40));
+        for rate in [6e6, 6e6, 3e6] {
+            for _ in 0..10 {
+                window.on_sent(now, (rate * 0.06) as usize);
+                now += Duration::from_millis(60);
+                window.on_outstanding(now, 1);
+            }
+        }
+        assert!(window.fastest < 6e6 * 0.9, "{}", window.fastest);
     }
 
     #[test]
