@@ -2,6 +2,8 @@
 //!
 //! Blocks of data are moved by the tests of the whole; here it is who finds whom.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 mod network {
     pub(crate) mod bed;
 }

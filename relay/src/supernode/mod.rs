@@ -195,7 +195,7 @@ impl Supernode {
             name: row.name,
             length: row.length,
             files: row.files,
-            magnet: link::magnet(torrent, named, &[self.url.clone()]).to_string(),
+            magnet: link::magnet(torrent, named, std::slice::from_ref(&self.url)).to_string(),
             torrent: row.torrent.is_some().then(|| format!("{}/{info_hash}.torrent", paths::TORRENTS)),
             seeds: 0,
             leeches: 0,
@@ -215,7 +215,7 @@ impl Supernode {
         let metainfo =
             Metainfo::from_torrent(&torrent).map_err(|error| Problem::new(codes::INTERNAL, error))?;
         let (nodes, _) = self.nodes_of(info_hash, clock::now()).await?;
-        Ok(Some(link::torrent(&metainfo, &nodes, &[self.url.clone()]).to_torrent()))
+        Ok(Some(link::torrent(&metainfo, &nodes, std::slice::from_ref(&self.url)).to_torrent()))
     }
 
     /// A living node to which an ordinary client is sent with its announce: `http://…/announce`, never of `not`.
