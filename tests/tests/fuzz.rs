@@ -4,6 +4,9 @@
 //!
 //! Nothing may panic, and no input may take long. `ANATOMIC_FUZZ_SECONDS` makes each test go on so long with fresh seeds.
 
+// A test speaks by panicking.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 use anatomic_core::bencode::{self, Limits};
 use anatomic_core::{Link, Magnet, Metainfo, PieceIndex, metainfo, paths};
 use anatomic_mesh::api::{Handover, Lookup, Offer, PlantRequest, Problem, WellKnown};

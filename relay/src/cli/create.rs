@@ -7,12 +7,12 @@ use super::{Failure, client};
 use crate::content::{Content, ContentError, Flow};
 use crate::node::files;
 use anatomic_core::create::{Options, Padding, Privacy};
-use anatomic_core::human::Size;
+use anatomic_core::human::{Binary, Size};
 use anatomic_core::{Magnet, Metainfo};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Arguments of `anatomic create`.
 #[derive(Debug, clap::Args)]
@@ -119,7 +119,8 @@ pub async fn make(
             }
             _ = tick.tick() => {
                 let (done, of) = *reports.borrow();
-                if done > 0 {
+                // A speed measured sooner would mislead.
+                if started.elapsed() >= Duration::from_millis(300) {
                     progress.show_task("hashing", done, of, started);
                 }
             }
@@ -131,7 +132,7 @@ pub async fn make(
 fn report(metainfo: &Metainfo, output: &Path, progress: &Progress) {
     let geometry = metainfo.geometry();
     let magnet = Magnet::of(metainfo);
-    let (size, piece) = (Size(geometry.length()), Size(u64::from(geometry.piece_length())));
+    let (size, piece) = (Size(geometry.length()), Binary(u64::from(geometry.piece_length())));
     progress.tell(
         &format!(
             "{}: {size} in {} pieces of {piece}\ninfo-hash {}\nmagnet    {magnet}\ntorrent   {}",

@@ -14,7 +14,7 @@ pub enum Given {
     /// The bytes of a torrent file; whether they are a good torrent is yet to be seen.
     Torrent(Vec<u8>),
     /// A magnet, planted link, short link, info-hash or address.
-    Link(Link),
+    Link(Box<Link>),
     /// A folder, or a file that is no torrent.
     Content(PathBuf),
 }
@@ -30,7 +30,7 @@ pub fn read(text: &str) -> Result<Given, String> {
         Ok(meta) if meta.is_dir() => Ok(Given::Content(path.to_owned())),
         Ok(_) => read_file(path).map_err(|error| format!("cannot read {text}: {error}")),
         Err(error) => match Link::parse(text) {
-            Ok(link) => Ok(Given::Link(link)),
+            Ok(link) => Ok(Given::Link(Box::new(link))),
             Err(LinkError::Unknown) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(format!("{text}: no such file, and neither a magnet, a link nor an info-hash"))
             }
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn text_that_is_no_file_is_read_as_a_link() {
         let hash = "d2474e86c95b19b8bcfdb92bc12c9d44667cfa36";
-        assert!(matches!(read(hash), Ok(Given::Link(Link::Magnet(_)))));
+        assert!(matches!(read(hash), Ok(Given::Link(link)) if matches!(*link, Link::Magnet(_))));
         assert!(matches!(read(&format!("https://host/#magnet:?xt=urn:btih:{hash}")), Ok(Given::Link(_))));
         assert!(read("magnet:?dn=x").unwrap_err().contains("xt=urn:btih:"));
         assert!(read("/no/such/file").unwrap_err().contains("no such file"));

@@ -5,7 +5,7 @@
 use super::Failure;
 use super::given::{self, Given};
 use super::progress::say;
-use anatomic_core::human::Size;
+use anatomic_core::human::{Binary, Size};
 use anatomic_core::metainfo::{FileKind, MetainfoError, hashes_of};
 use anatomic_core::{Magnet, Metainfo, ids};
 use serde::Serialize;
@@ -154,7 +154,7 @@ fn print(report: &Report) {
         line("length", &format!("{} ({length} bytes)", Size(length)));
     }
     if let (Some(pieces), Some(length)) = (report.pieces, report.piece_length) {
-        line("pieces", &format!("{pieces} of {}", Size(u64::from(length))));
+        line("pieces", &format!("{pieces} of {}", Binary(u64::from(length))));
     }
     if report.private == Some(true) {
         line("private", "yes: peers come from the trackers only");

@@ -1,6 +1,6 @@
 //! Sizes, speeds and durations as people read them: the same in the terminal and on the page.
 //!
-//! Decimal units (1 kB = 1000 bytes), as disks, networks and browsers count. Not for machines: JSON carries plain numbers.
+//! Decimal units (1 kB = 1000 bytes), as disks, networks and browsers count, but for lengths of pieces. Not for machines: JSON carries plain numbers.
 
 use crate::time::Duration;
 use std::fmt;
@@ -8,6 +8,10 @@ use std::fmt;
 /// A number of bytes: `950 B`, `1.25 MB`, `12.5 GB`, `734 MB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub u64);
+
+/// A length that is a power of two by its nature, as that of pieces: `16 KiB`, `1 MiB`; any other in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binary(pub u64);
 
 /// Bytes in a second: `1.25 MB/s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,15 @@ impl fmt::Display for Size {
             format!("{} {name}", rounded(1))
         };
         f.pad(&text)
+    }
+}
+
+impl fmt::Display for Binary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+        let unit = units.into_iter().find(|(bytes, _)| self.0 >= *bytes && self.0.is_multiple_of(*bytes));
+        let (bytes, name) = unit.unwrap_or((1, "B"));
+        f.pad(&format!("{} {name}", self.0 / bytes))
     }
 }
 
@@ -118,6 +131,15 @@ mod tests {
             assert_eq!(Size(bytes).to_string(), text);
         }
         assert_eq!(Speed(1_250_000).to_string(), "1.25 MB/s");
+    }
+
+    #[test]
+    fn powers_of_two_stay_exact() {
+        for (bytes, text) in
+            [(0, "0 B"), (16_384, "16 KiB"), (3 << 20, "3 MiB"), (1 << 30, "1 GiB"), (1_025, "1025 B")]
+        {
+            assert_eq!(Binary(bytes).to_string(), text);
+        }
     }
 
     #[test]
