@@ -64,7 +64,13 @@ pub async fn run_named(name: &str, limit: Duration, test: impl AsyncFnOnce(&Scen
     let dir = home.join(name);
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir).expect("the scene's folder");
-    let scene = Scene { name: name.to_owned(), dir, logs: Mutex::default(), tabs: Mutex::default() };
+    let scene = Scene {
+        name: name.to_owned(),
+        dir,
+        logs: Mutex::default(),
+        tabs: Mutex::default(),
+        kept: Mutex::default(),
+    };
     let outcome = AssertUnwindSafe(tokio::time::timeout(limit, test(&scene))).catch_unwind().await;
     let failure: Option<Box<dyn Any + Send>> = match outcome {
         Ok(Ok(())) => None,
