@@ -329,3 +329,37 @@ fn a_seed_that_restarts_is_found_again() {
     world.set_up(seed, true);
     assert!(world.run_until(5 * MINUTE, |world| world.is_complete(leech, &content)));
 }
+
+#[test]
+fn a_magnet_whose_store_must_be_checked_keeps_the_peers_that_brought_its_metadata() {
+    let mut world = World::new(17);
+    let content = Content::random(17, 3_000_000, 32_768);
+    let seed = world.host(HostConfig::default());
+    world.seed(seed, &content);
+    let address = world.at(seed).address;
+    // No tracker: the magnet names the only peer.
+    let leech = world.host(HostConfig { job_time: Duration::from_millis(20), ..HostConfig::default() });
+    let magnet =
+        anatomic_core::Magnet { peers: vec![address], ..anatomic_core::Magnet::new(content.info_hash()) };
+    let add = AddTorrent { start: Start::Check, ..AddTorrent::new(TorrentSource::Magnet(Box::new(magnet))) };
+    world.add(leech, add);
+    assert!(world.run_until(5 * SECOND, |world| world.is_complete(leech, &content)));
+    assert_eq!(world.counters(leech, &content).dials, 1);
+}
+
+#[test]
+fn a_torrent_that_was_halted_dials_again_at_once() {
+    let mut world = World::new(18);
+    let content = Content::random(18, 3_000_000, 32_768);
+    let (seed, leech) = pair(&mut world, &content, &slow());
+    assert!(world.run_until(MINUTE, |world| world.view(leech, &content).done > 500_000));
+    let key = world.at(leech).torrent(content.info_hash()).unwrap();
+    let _ = seed;
+    for _ in 0..3 {
+        world.with(leech, |now, host| host.engine.pause(now, key));
+        world.run(Duration::from_millis(100));
+        world.with(leech, |now, host| host.engine.resume(now, key));
+        world.run(Duration::from_millis(300));
+        assert_eq!(world.view(leech, &content).peers.len(), 1);
+    }
+}

@@ -8,7 +8,7 @@ use crate::add::{Mode, Priority};
 use crate::bridge::Bridge;
 use crate::keys::PeerKey;
 use crate::metadata::Outcome;
-use crate::output::{CloseReason, Event};
+use crate::output::Event;
 use crate::shared::Shared;
 use anatomic_core::{Metainfo, Time};
 use bytes::Bytes;
@@ -62,9 +62,7 @@ impl Torrent {
             }
             self.opened(shared, key);
         }
-        if !self.may_run() {
-            self.halt(shared, &CloseReason::Paused);
-        }
+        // Should the store have to be checked first, the peers that brought the metadata stay for what follows.
         self.run(shared);
     }
 

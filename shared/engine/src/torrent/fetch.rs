@@ -85,7 +85,11 @@ impl Store {
         };
         let peer = &mut member.peer;
         let only = peer.is_choking().then(|| peer.allowed_fast());
-        if !swarm.running || trader.interesting == 0 || only.is_some_and(BTreeSet::is_empty) {
+        if !swarm.running
+            || self.checking.is_some()
+            || trader.interesting == 0
+            || only.is_some_and(BTreeSet::is_empty)
+        {
             return;
         }
         // Nothing was there for it and nothing has changed; an idle one may still help in the end-game.

@@ -202,12 +202,14 @@ impl Store {
         };
         if found {
             self.picker.found(piece);
+            self.announce_piece(swarm, shared.now, piece);
             self.store(swarm, shared, piece);
         }
         self.check_more(swarm, shared);
         if self.checking.is_some_and(|checking| checking.done >= self.geometry.pieces()) {
             self.checking = None;
             self.check_ended = true;
+            self.refill_all(swarm, shared);
         }
         Ok(())
     }
