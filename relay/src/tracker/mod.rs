@@ -9,6 +9,7 @@ pub mod node_peer;
 pub mod roster;
 pub mod snapshot;
 pub mod socket;
+mod swarm;
 pub mod swarms;
 
 pub use address::{Addresses, Proxies};

@@ -3,13 +3,13 @@
 //! In memory only; the doors ([`super::http`], [`super::socket`]) speak, this remembers. Bounded: beyond the ceiling newcomers
 //! are refused. Keys are what a stranger cannot choose: the address a request came from, the socket it came over.
 
-use super::roster::Roster;
 use super::snapshot::KeptPeer;
+use super::swarm::{Browser, Classic, Swarm};
 use anatomic_core::{InfoHash, PeerId};
 use anatomic_wire::tracker::Event;
 use anatomic_wire::tracker::announce::AnnounceRequest;
 use anatomic_wire::tracker::scrape::SwarmCounts;
-use anatomic_wire::tracker::websocket::{Offer, OfferId, ServerMessage, WsAnnounce};
+use anatomic_wire::tracker::websocket::{Offer, ServerMessage, WsAnnounce};
 use fastrand::Rng;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -20,8 +20,6 @@ use tokio::sync::{broadcast, mpsc};
 
 /// How many parts the store has, each under its own lock.
 const SHARDS: usize = 16;
-/// How many unanswered offers are remembered for one browser in one swarm.
-const MAX_OPEN_OFFERS: usize = 40;
 
 /// One WebSocket, numbered since the start of the process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -100,29 +98,6 @@ pub enum Full {
     /// From one address in one swarm.
     #[error("too many peers of your address in this swarm")]
     Address,
-}
-
-struct Classic {
-    seed: bool,
-    seen: Instant,
-}
-
-struct Browser {
-    socket: Socket,
-    peer_id: PeerId,
-    seed: bool,
-    seen: Instant,
-    /// Offers passed on and not answered: to whom, and when.
-    offers: HashMap<OfferId, (SocketId, Instant)>,
-}
-
-#[derive(Default)]
-struct Swarm {
-    classic: Roster<SocketAddr, Classic>,
-    browsers: Roster<SocketId, Browser>,
-    by_peer_id: HashMap<PeerId, SocketId>,
-    seeds: u32,
-    downloaded: u32,
 }
 
 struct Shard {
@@ -447,71 +422,6 @@ impl Swarms {
 /// A lock is held only for bookkeeping that cannot fail half-way, so a poisoned one is still good.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Swarm {
-    fn counts(&self) -> SwarmCounts {
-        let peers = u32::try_from(self.classic.len() + self.browsers.len()).unwrap_or(u32::MAX);
-        SwarmCounts {
-            complete: self.seeds,
-            downloaded: self.downloaded,
-            incomplete: peers.saturating_sub(self.seeds),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.classic.is_empty() && self.browsers.is_empty()
-    }
-
-    fn recount(&mut self, was_seed: bool, is_seed: bool) {
-        match (was_seed, is_seed) {
-            (false, true) => self.seeds = self.seeds.saturating_add(1),
-            (true, false) => self.seeds = self.seeds.saturating_sub(1),
-            _ => {}
-        }
-    }
-
-    fn remove_classic(&mut self, address: &SocketAddr) -> bool {
-        let Some(peer) = self.classic.remove(address) else { return false };
-        self.recount(peer.seed, false);
-        true
-    }
-
-    fn remove_browser(&mut self, socket: &SocketId) -> bool {
-        let Some(browser) = self.browsers.remove(socket) else { return false };
-        self.recount(browser.seed, false);
-        if self.by_peer_id.get(&browser.peer_id) == Some(socket) {
-            self.by_peer_id.remove(&browser.peer_id);
-        }
-        true
-    }
-
-    fn pass_offers(
-        &mut self,
-        now: Instant,
-        rng: &mut Rng,
-        from: SocketId,
-        info_hash: InfoHash,
-        offers: Vec<Offer>,
-        lifetime: Duration,
-    ) {
-        let Some(peer_id) = self.browsers.get(&from).map(|browser| browser.peer_id) else { return };
-        let mut passed = Vec::with_capacity(offers.len());
-        let others = self.browsers.draw(rng, offers.len(), Some(&from));
-        for (offer, (to, browser)) in offers.into_iter().zip(others) {
-            let id = offer.id;
-            if browser.socket.outbox.try_send(ServerMessage::Offer { info_hash, peer_id, offer }).is_ok() {
-                passed.push((id, *to));
-            }
-        }
-        let Some(offerer) = self.browsers.get_mut(&from) else { return };
-        offerer.offers.retain(|_, (_, at)| now.saturating_duration_since(*at) <= lifetime);
-        for (id, to) in passed {
-            if offerer.offers.len() < MAX_OPEN_OFFERS {
-                offerer.offers.insert(id, (to, now));
-            }
-        }
-    }
 }
 
 #[cfg(test)]

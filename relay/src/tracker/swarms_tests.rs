@@ -1,6 +1,7 @@
 //! Rules of the store of swarms.
 
 use super::*;
+use anatomic_wire::tracker::websocket::OfferId;
 use tokio::sync::mpsc::Receiver;
 
 const HASH: InfoHash = InfoHash([3; 20]);
