@@ -57,8 +57,8 @@ fn row(props: &Props, file: &File, playing: bool, on_play: Callback<MouseEvent>)
     let address = files::address(&torrent.id.0, file.index, &file.path);
     let kind = Kind::of(&file.path);
     let on_save = {
-        let (app, folder, index, path) =
-            (props.app.clone(), torrent.folder.clone(), file.index, file.path.clone());
+        let (app, folder, index, path, length) =
+            (props.app.clone(), torrent.folder.clone(), file.index, file.path.clone(), file.length);
         Callback::from(move |event: MouseEvent| {
             if !complete && streaming::works() {
                 // The service worker sends what is there and waits for the rest.
@@ -71,7 +71,7 @@ fn row(props: &Props, file: &File, playing: bool, on_play: Callback<MouseEvent>)
             }
             let (app, folder, path) = (app.clone(), folder.clone(), path.clone());
             wasm_bindgen_futures::spawn_local(async move {
-                app.report(files::save(&folder, index, &path).await);
+                app.report(files::save(&folder, index, &path, length).await);
             });
         })
     };

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    DataTransfer, File, FileSystemDirectoryEntry, FileSystemDirectoryHandle, FileSystemEntry,
+    Blob, DataTransfer, File, FileSystemDirectoryEntry, FileSystemDirectoryHandle, FileSystemEntry,
     FileSystemFileEntry, FileSystemFileHandle, HtmlAnchorElement, Url,
 };
 
@@ -170,8 +170,12 @@ pub async fn stored(folder: &str, index: u32) -> Result<File, String> {
 ///
 /// # Errors
 /// In plain words.
-pub async fn save(folder: &str, index: u32, path: &str) -> Result<(), String> {
-    let file = stored(folder, index).await?;
+pub async fn save(folder: &str, index: u32, path: &str, length: u64) -> Result<(), String> {
+    // The store keeps no file without bytes.
+    let file: Blob = match length {
+        0 => Blob::new().map_err(|error| reason(&error))?,
+        _ => stored(folder, index).await?.into(),
+    };
     let save = || -> Result<(), JsValue> {
         let url = Url::create_object_url_with_blob(&file)?;
         let document = web_sys::window().and_then(|window| window.document()).ok_or(JsValue::NULL)?;

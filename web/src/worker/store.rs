@@ -189,13 +189,17 @@ impl Store {
         self.close(name);
         let options = FileSystemRemoveOptions::new();
         options.set_recursive(true);
-        match JsFuture::from(self.torrents.remove_entry_with_options(name, &options)).await {
-            Ok(_) => Ok(()),
-            Err(error) => match error.into() {
-                StoreError::Missing => Ok(()),
-                other => Err(other),
-            },
-        }
+        handles::patiently(async || {
+            match JsFuture::from(self.torrents.remove_entry_with_options(name, &options)).await {
+                Ok(_) => Ok(Some(())),
+                Err(error) if handles::is_held(&error) => Ok(None),
+                Err(error) => match error.into() {
+                    StoreError::Missing => Ok(Some(())),
+                    other => Err(other),
+                },
+            }
+        })
+        .await
     }
 
     /// How much is used and how much allowed, in bytes.

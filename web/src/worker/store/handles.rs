@@ -55,24 +55,21 @@ impl Handles {
         file: u32,
         missing: Missing,
     ) -> Result<FileSystemSyncAccessHandle, StoreError> {
-        let (tries, pause) = PATIENCE;
-        for _ in 0..tries {
+        // Somebody else may be opening it just now.
+        patiently(async || {
             if let Some(handle) = self.find(name, file) {
-                return Ok(handle);
+                return Ok(Some(handle));
             }
             let files = self.files_of(name, missing).await?;
-            if let Some(handle) = try_open(&files, &file.to_string(), missing).await? {
-                let mut open = self.open.borrow_mut();
-                if open.len() >= OPEN {
-                    open.remove(0).handle.close();
-                }
-                open.push(Open { folder: name.to_owned(), file, handle: handle.clone() });
-                return Ok(handle);
+            let Some(handle) = try_open(&files, &file.to_string(), missing).await? else { return Ok(None) };
+            let mut open = self.open.borrow_mut();
+            if open.len() >= OPEN {
+                open.remove(0).handle.close();
             }
-            // Somebody else is opening it just now, or the worker of a closed tab has not yet let go.
-            crate::browser::sleep(pause).await;
-        }
-        Err(held())
+            open.push(Open { folder: name.to_owned(), file, handle: handle.clone() });
+            Ok(Some(handle))
+        })
+        .await
     }
 
     /// Flushes and closes the files of a torrent.
@@ -122,14 +119,29 @@ pub async fn open(
     name: &str,
     missing: Missing,
 ) -> Result<FileSystemSyncAccessHandle, StoreError> {
+    patiently(async || try_open(parent, name, missing).await).await
+}
+
+/// Does what another tab's worker, or a part of this one, may be in the way of: again and again for some seconds, as
+/// long as `attempt` gives `None`.
+///
+/// # Errors
+/// That of the attempt, or that the file is still held.
+pub async fn patiently<T>(attempt: impl AsyncFn() -> Result<Option<T>, StoreError>) -> Result<T, StoreError> {
     let (tries, pause) = PATIENCE;
     for _ in 0..tries {
-        if let Some(handle) = try_open(parent, name, missing).await? {
-            return Ok(handle);
+        if let Some(done) = attempt().await? {
+            return Ok(done);
         }
         crate::browser::sleep(pause).await;
     }
-    Err(held())
+    Err(StoreError::Browser("another tab still holds the file; close it and try again".into()))
+}
+
+/// Whether a failure means that the file is open elsewhere.
+#[must_use]
+pub fn is_held(error: &JsValue) -> bool {
+    crate::browser::name_of(error) == "NoModificationAllowedError"
 }
 
 /// Opens a file; `None` if it is open elsewhere.
@@ -144,11 +156,7 @@ async fn try_open(
         JsFuture::from(parent.get_file_handle_with_options(name, &options)).await?.unchecked_into();
     match JsFuture::from(file.create_sync_access_handle()).await {
         Ok(handle) => Ok(Some(handle.unchecked_into())),
-        Err(error) if crate::browser::name_of(&error) == "NoModificationAllowedError" => Ok(None),
+        Err(error) if is_held(&error) => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-fn held() -> StoreError {
-    StoreError::Browser("another tab still holds the file; close it and try again".into())
 }
