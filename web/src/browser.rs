@@ -4,8 +4,11 @@
 
 use js_sys::{Array, Function, Promise, Reflect};
 use serde::{Serialize, de::DeserializeOwned};
+use std::cell::Cell;
+use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
+use web_sys::{MessageChannel, MessagePort};
 
 /// What the browser calls when something happens.
 pub type Handler = Closure<dyn FnMut(JsValue)>;
@@ -68,6 +71,52 @@ pub fn clear_timeout(timer: &JsValue) {
     if let Some(function) = global_function("clearTimeout") {
         // Stopping a timer that has fired is no failure.
         let _ = function.call1(&JsValue::UNDEFINED, timer);
+    }
+}
+
+/// Has something done soon, once for all that asked meanwhile: after the messages that already wait for this thread.
+///
+/// A timer would do the same some milliseconds later, a promise before the next message.
+pub struct Soon {
+    ask: MessagePort,
+    hear: MessagePort,
+    asked: Rc<Cell<bool>>,
+    _handler: Handler,
+}
+
+impl Soon {
+    /// Will call `act`.
+    ///
+    /// # Errors
+    /// The browser's, when it has no message channels.
+    pub fn new(mut act: impl FnMut() + 'static) -> Result<Self, JsValue> {
+        let channel = MessageChannel::new()?;
+        let asked = Rc::new(Cell::new(false));
+        let handler = {
+            let asked = Rc::clone(&asked);
+            Handler::new(move |_| {
+                asked.set(false);
+                act();
+            })
+        };
+        let (ask, hear) = (channel.port1(), channel.port2());
+        hear.set_onmessage(Some(handler.as_ref().unchecked_ref()));
+        Ok(Self { ask, hear, asked, _handler: handler })
+    }
+
+    /// Asks for it.
+    pub fn ask(&self) {
+        if !self.asked.replace(true) {
+            // Fails only for values that cannot be copied.
+            let _ = self.ask.post_message(&JsValue::NULL);
+        }
+    }
+}
+
+impl Drop for Soon {
+    fn drop(&mut self) {
+        self.hear.set_onmessage(None);
+        self.hear.close();
     }
 }
 

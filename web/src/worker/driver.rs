@@ -11,7 +11,7 @@ use super::serve::Streams;
 use super::signalling::{Effect, Signalling};
 use super::sockets::Sockets;
 use super::store::Store;
-use crate::browser::{clear_timeout, pack, set_timeout};
+use crate::browser::{Soon, clear_timeout, pack, set_timeout};
 use crate::protocol::view::{Creating, Level, Notice, Planted, View};
 use crate::protocol::{Limits, RtcEvent, ToPage, ToWorker};
 use crate::worker::channel::{Channel, Tell};
@@ -61,6 +61,7 @@ pub struct Driver {
     wake: RefCell<Option<Closure<dyn FnMut()>>>,
     beat: RefCell<Option<Closure<dyn FnMut()>>>,
     tell_channel: RefCell<Option<Tell>>,
+    flush: RefCell<Option<Soon>>,
 }
 
 impl Driver {
@@ -93,6 +94,7 @@ impl Driver {
             wake: RefCell::default(),
             beat: RefCell::default(),
             tell_channel: RefCell::default(),
+            flush: RefCell::default(),
         });
         let weak = Rc::downgrade(&driver);
         driver.wake.replace(Some(Closure::new(move || {
@@ -114,7 +116,21 @@ impl Driver {
                 driver.happened(conn, happening);
             }
         })));
+        let weak = Rc::downgrade(&driver);
+        let flush = Soon::new(move || {
+            if let Some(driver) = weak.upgrade() {
+                driver.flush();
+            }
+        });
+        driver.flush.replace(flush.ok());
         driver
+    }
+
+    /// Has what the engine wants to send sent soon.
+    pub(super) fn flush_soon(&self) {
+        if let Some(flush) = self.flush.borrow().as_ref() {
+            flush.ask();
+        }
     }
 
     /// Takes a message of the page.

@@ -108,14 +108,26 @@ impl Driver {
         self.happened(conn, Happening::Room);
     }
 
-    /// The engine has something to send.
+    /// The engine has something to send. It goes out after the messages that wait to be read now, so that the requests
+    /// that these cause make one message and not many.
     pub(super) fn want_to_send(self: &Rc<Self>, key: PeerKey) {
         let conn = self.peers.by_key.borrow().get(&key).copied();
-        let Some(peer) = conn.and_then(|conn| self.peers.find(conn)) else { return };
-        peer.wanting.set(true);
-        if let Some(conn) = conn {
+        if let Some(peer) = conn.and_then(|conn| self.peers.find(conn)) {
+            peer.wanting.set(true);
+            self.flush_soon();
+        }
+    }
+
+    /// Sends what the engine has for all peers.
+    pub(super) fn flush(self: &Rc<Self>) {
+        let wanting: Vec<Conn> = {
+            let all = self.peers.by_conn.borrow();
+            all.iter().filter(|(_, peer)| peer.wanting.get()).map(|(conn, _)| *conn).collect()
+        };
+        for conn in wanting {
             self.transmit(conn);
         }
+        self.pump();
     }
 
     /// The engine stops or goes on reading.

@@ -116,19 +116,20 @@ impl Store {
         start: u64,
         blocks: &[Bytes],
     ) -> Result<(), StoreError> {
-        let mut at = start;
-        for block in blocks {
-            let mut rest = block.as_ref();
-            for span in metainfo.spans_at(at, block.len() as u64) {
-                let take = usize::try_from(span.length).unwrap_or(usize::MAX).min(rest.len());
-                let (now, later) = rest.split_at_checked(take).unwrap_or((rest, &[]));
-                if is_content(metainfo, span) {
-                    let file = self.handles.get(name, span.file.0, Missing::Create).await?;
-                    write_all(&file, now, span.offset)?;
-                }
-                rest = later;
+        // One write a file costs less than one a block, even with the copy.
+        let whole = match blocks {
+            [one] => one.clone(),
+            many => Bytes::from(many.concat()),
+        };
+        let mut rest = whole.as_ref();
+        for span in metainfo.spans_at(start, whole.len() as u64) {
+            let take = usize::try_from(span.length).unwrap_or(usize::MAX).min(rest.len());
+            let (now, later) = rest.split_at_checked(take).unwrap_or((rest, &[]));
+            if is_content(metainfo, span) {
+                let file = self.handles.get(name, span.file.0, Missing::Create).await?;
+                write_all(&file, now, span.offset)?;
             }
-            at += block.len() as u64;
+            rest = later;
         }
         Ok(())
     }
