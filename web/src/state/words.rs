@@ -73,7 +73,7 @@ pub fn state(progress: &Progress) -> String {
 #[must_use]
 pub fn path(path: Path) -> String {
     match path {
-        Path::Direct => "direct, browser to browser".into(),
+        Path::Direct => "direct, over WebRTC".into(),
         Path::Node(None) => "through a node".into(),
         Path::Node(Some(behind)) => format!("through a node: {}", self::behind(behind)),
     }
