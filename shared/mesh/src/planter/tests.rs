@@ -65,7 +65,7 @@ impl World {
                 }
                 Output::HandOver { supernode, handover } => {
                     self.log.push(format!("tell {supernode} {}", handover.receipts.len()));
-                    let broken = self.broken_supernodes.iter().any(|url| *url == supernode);
+                    let broken = self.broken_supernodes.contains(&supernode.as_str());
                     let accepted = Indexed { accepted: handover.receipts.len(), refused: Vec::new() };
                     planter
                         .handle_indexed(&supernode, if broken { Err("down".into()) } else { Ok(accepted) });
@@ -78,7 +78,7 @@ impl World {
     }
 
     fn offer(&self, supernode: &str) -> Result<Offer, String> {
-        if self.broken_supernodes.iter().any(|url| *url == supernode) {
+        if self.broken_supernodes.contains(&supernode) {
             return Err("down".into());
         }
         let other = |url: &&str| SupernodeEntry { key: Key([0; 32]), url: (*url).to_owned(), seen: None };
