@@ -21,8 +21,8 @@ const PLAIN_EVERY: Duration = Duration::from_secs(5);
 pub enum Progress {
     /// A bar on stderr.
     Bar(ProgressBar),
-    /// Lines on stdout; when the last one came.
-    Plain(Option<Instant>),
+    /// Lines on stdout; the last one, and when it came.
+    Plain(Option<(Instant, String)>),
     /// JSON lines on stdout.
     Json,
 }
@@ -64,10 +64,15 @@ impl Progress {
                 bar.set_message(line(view));
             }
             Self::Plain(last) => {
-                if last.is_none_or(|last| last.elapsed() >= PLAIN_EVERY) {
-                    *last = Some(Instant::now());
-                    say(&format!("{}: {}", view.name, line(view)));
+                if last.as_ref().is_some_and(|(at, _)| at.elapsed() < PLAIN_EVERY) {
+                    return;
                 }
+                let line = format!("{}: {}", view.name, line(view));
+                // A log is not filled with what has not changed.
+                if last.as_ref().is_none_or(|(_, said)| *said != line) {
+                    say(&line);
+                }
+                *last = Some((Instant::now(), line));
             }
             Self::Json => {
                 let (tcp, webrtc) = peers(view);
@@ -168,7 +173,8 @@ fn line(view: &TorrentView) -> String {
             format!("seeding at {}, {} sent, {peers}", Speed(view.upload_rate), Size(view.counters.uploaded))
         }
         _ => {
-            let left = view.time_left().map(|left| format!(", {} left", Span(left))).unwrap_or_default();
+            let left = view.time_left().filter(|left| !left.is_zero());
+            let left = left.map(|left| format!(", {} left", Span(left))).unwrap_or_default();
             format!("{percent} of {} at {}, {peers}{left}", Size(view.wanted), Speed(view.download_rate))
         }
     }

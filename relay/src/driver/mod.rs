@@ -80,6 +80,8 @@ pub async fn start(mut config: Config) -> io::Result<Handle> {
     let local = listener.as_ref().map(TcpListener::local_addr).transpose()?;
     config.engine.listen_port = local.map(|address| address.port());
     config.engine.addresses = config.peers;
+    // A fast peer says itself how many requests it takes (`reqq`); memory is no concern here as it is in a tab.
+    config.engine.max_requests = config.engine.max_requests.max(MAX_REQUESTS);
 
     let mut tail = [0; 12];
     getrandom::fill(&mut tail).map_err(io::Error::other)?;
@@ -120,5 +122,8 @@ pub async fn start(mut config: Config) -> io::Result<Handle> {
 
 /// Reads that may wait for the engine; with 256 KiB each at most, this bounds what sockets can pile up (16 MiB).
 const HEARD: usize = 64;
+/// Requests under way at one peer: what libtorrent takes. Seeds that work in rounds of half a second, as Transmission
+/// does, send as much a round as is asked for.
+const MAX_REQUESTS: usize = 2_000;
 /// Events that a slow listener may lag behind before it misses some.
 const EVENTS: usize = 4096;

@@ -273,6 +273,7 @@ impl Session {
         };
         let facts = anatomic_engine::Link { transport, direction, torrent, address, encrypted };
         let key = self.engine.handle_connected(now, facts);
+        tracing::debug!(peer = ?key, ?transport, ?direction, "connected");
         let link = Link::new(carrier);
         tokio::spawn(pump(Arc::clone(&link), key, self.heard.clone()));
         let outbox = Outbox::default();
@@ -295,6 +296,7 @@ impl Session {
     /// The other side ended a connection.
     fn forget(&mut self, now: Time, key: PeerKey) {
         if let Some(peer) = self.peers.remove(&key) {
+            tracing::debug!(peer = ?key, "the peer closed the connection");
             peer.link.close();
             self.engine.handle_closed(now, key);
         }
