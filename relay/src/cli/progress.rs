@@ -63,17 +63,7 @@ impl Progress {
                 bar.set_prefix(short(&view.name));
                 bar.set_message(line(view));
             }
-            Self::Plain(last) => {
-                if last.as_ref().is_some_and(|(at, _)| at.elapsed() < PLAIN_EVERY) {
-                    return;
-                }
-                let line = format!("{}: {}", view.name, line(view));
-                // A log is not filled with what has not changed.
-                if last.as_ref().is_none_or(|(_, said)| *said != line) {
-                    say(&line);
-                }
-                *last = Some((Instant::now(), line));
-            }
+            Self::Plain(last) => say_now_and_then(last, || format!("{}: {}", view.name, line(view))),
             Self::Json => {
                 let (tcp, webrtc) = peers(view);
                 say_json(&json!({
@@ -109,12 +99,7 @@ impl Progress {
                 bar.set_prefix(task.to_owned());
                 bar.set_message(text);
             }
-            Self::Plain(last) => {
-                if last.is_none_or(|last| last.elapsed() >= PLAIN_EVERY) {
-                    *last = Some(Instant::now());
-                    say(&format!("{task}: {text}"));
-                }
-            }
+            Self::Plain(last) => say_now_and_then(last, || format!("{task}: {text}")),
             Self::Json => say_json(&json!({
                 "event": "progress",
                 "task": task,
@@ -141,6 +126,18 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Prints a line if the last one is old, and says something else: a log is not filled with what has not changed.
+fn say_now_and_then(last: &mut Option<(Instant, String)>, line: impl FnOnce() -> String) {
+    if last.as_ref().is_some_and(|(at, _)| at.elapsed() < PLAIN_EVERY) {
+        return;
+    }
+    let line = line();
+    if last.as_ref().is_none_or(|(_, said)| *said != line) {
+        say(&line);
+    }
+    *last = Some((Instant::now(), line));
 }
 
 /// Bytes shown as done, and of how many: hashed ones while checking.

@@ -343,6 +343,7 @@ impl Store {
             PeerEvent::Unchoked => {
                 if let (Some(trader), Some(member)) = (self.traders.get_mut(&key), swarm.members.get(key)) {
                     trader.nothing_at = 0;
+                    trader.refused.clear();
                     if member.peer.outstanding() == 0 {
                         trader.window.unchoked();
                     }
@@ -359,7 +360,9 @@ impl Store {
             }
             PeerEvent::Rejected(block) => {
                 self.picker.release(block, key);
-                if let Some(trader) = self.traders.get_mut(&key) {
+                // BEP 6: a peer that chokes rejects all that was asked; that says nothing about the piece.
+                let chokes = swarm.members.get(key).is_some_and(|member| member.peer.is_choking());
+                if let Some(trader) = self.traders.get_mut(&key).filter(|_| !chokes) {
                     trader.refuses(shared.now, block.piece);
                 }
                 self.refill_all(swarm, shared);

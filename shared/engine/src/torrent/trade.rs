@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Pieces of which a peer refused a block are not asked of it again for so long.
-const REFUSAL: Duration = Duration::from_secs(10);
+const REFUSAL: Duration = Duration::from_secs(2);
 
 /// The books on one peer.
 #[derive(Debug)]
