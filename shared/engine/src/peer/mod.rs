@@ -247,11 +247,12 @@ impl Peer {
         &self.allowed_by_them
     }
 
-    /// Requests that it takes at a time: its `reqq`, else the assumption.
+    /// Requests that it takes at a time: its `reqq`, else the assumption. One less, since Transmission (3.00) rejects
+    /// the last one of those it promises, and keeps the reject to itself for up to ten seconds.
     pub(crate) fn reqq(&self) -> usize {
         self.extensions()
             .and_then(|extensions| extensions.request_queue)
-            .map_or(self.config.default_reqq, |reqq| reqq as usize)
+            .map_or(self.config.default_reqq, |reqq| (reqq as usize).saturating_sub(1).max(1))
             .max(1)
     }
 
