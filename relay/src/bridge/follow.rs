@@ -3,7 +3,7 @@
 //! Listens and passes on; a listener that lagged behind looks at everything once more.
 
 use super::Bridge;
-use crate::node::PlantingChange;
+use crate::node::{PlantedTorrent, PlantingChange};
 use crate::tracker::SwarmChange;
 use crate::tracker::swarms::Change;
 use anatomic_engine::{Event, TorrentKey};
@@ -33,7 +33,7 @@ async fn planting(bridge: Bridge) {
         match changes.recv().await {
             Ok(PlantingChange::Planted(hash) | PlantingChange::Metainfo(hash)) => {
                 if let Some(planted) = planting.get(&hash) {
-                    bridge.add(&planted).await;
+                    planted_or_known(&bridge, &planted).await;
                 }
             }
             Ok(PlantingChange::Unplanted(hash)) => bridge.remove(&hash).await,
@@ -43,10 +43,18 @@ async fn planting(bridge: Bridge) {
     }
 }
 
+/// A torrent enters the engine when a browser wants it; before, only to fetch metadata that nobody has yet.
+async fn planted_or_known(bridge: &Bridge, planted: &PlantedTorrent) {
+    let hash = &planted.info_hash;
+    if planted.metainfo.is_none() || bridge.has_browsers(hash) || bridge.find(hash).is_some() {
+        bridge.add(planted).await;
+    }
+}
+
 async fn everything(bridge: &Bridge) {
     let planting = &bridge.shared.planting;
     for planted in planting.list() {
-        bridge.add(&planted).await;
+        planted_or_known(bridge, &planted).await;
     }
     if !planting.settings().open_bridge {
         for (hash, _) in bridge.all() {
@@ -69,6 +77,10 @@ async fn swarms(bridge: Bridge) {
                     {
                         bridge.introduce(torrent.key, vec![address]).await;
                     }
+                    false
+                }
+                Ok(SwarmChange { info_hash, kind: Change::BrowserCame }) => {
+                    bridge.ensure(&info_hash).await;
                     false
                 }
                 Ok(_) => false,

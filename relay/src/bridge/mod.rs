@@ -1,7 +1,8 @@
 //! The node's own peer: one driver that bridges what is planted here, and seeds what the node itself stores.
 //!
-//! Switches no blocks: the engine's bridge mode does. Here its torrents follow what is planted, its classic peers come from the
-//! tracker's swarms, and browsers' first offers are answered.
+//! Switches no blocks: the engine's bridge mode does. Here a planted torrent enters the engine when a browser comes for it
+//! and leaves some time after the last one went, since without browsers there is nothing to bridge; its classic peers come
+//! from the tracker's swarms, and browsers' first offers are answered.
 
 mod follow;
 mod settings;
@@ -11,10 +12,10 @@ pub use settings::Settings;
 use crate::driver::{self, Handle, SessionError};
 use crate::node::{PlantedTorrent, Planting};
 use crate::tracker::node_peer::AnswerFuture;
-use crate::tracker::{NodePeer, Tracker};
+use crate::tracker::{Admission as _, NodePeer, Tracker};
 use crate::webrtc::Endpoint;
 use anatomic_core::{InfoHash, Magnet, Metainfo, PeerId};
-use anatomic_engine::{AddTorrent, Mode, Source, Start, TorrentKey, TorrentSource, TorrentView};
+use anatomic_engine::{AddTorrent, Mode, Source, Start, TorrentKey, TorrentSource, TorrentView, Transport};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +30,8 @@ const CLASSIC_PEERS: usize = 200;
 const CONNECTIONS: usize = 4;
 /// An answered offer counts as a connection until the engine knows it, or for this long.
 const OPENING: Duration = Duration::from_secs(15);
+/// A torrent without browsers stays in the engine for this long: they may only have lost their sockets.
+const LINGER: Duration = Duration::from_secs(60);
 /// Torrents that are bridged without being planted, with an open bridge.
 const MAX_UNPLANTED: usize = 1_000;
 
@@ -47,7 +50,7 @@ struct Shared {
     torrents: RwLock<HashMap<InfoHash, Torrent>>,
     /// Browsers by the peer id that the tracker knows, and when each of their connections was answered.
     browsers: Mutex<HashMap<(InfoHash, PeerId), Vec<Instant>>>,
-    /// Connections that the engine knows, as last looked at.
+    /// Connections with browsers that the engine knows, as last looked at.
     connected: RwLock<HashMap<(InfoHash, PeerId), usize>>,
 }
 
@@ -57,6 +60,8 @@ struct Torrent {
     stored: bool,
     /// Whether its metadata were known when it was added, or became so.
     has_metadata: bool,
+    /// When a browser was last seen in its swarm, or its metadata were still missing.
+    needed: Instant,
 }
 
 /// Starts the bridge: binds its ports, adds what is planted, and becomes the tracker's own peer.
@@ -113,7 +118,7 @@ impl Bridge {
             ..AddTorrent::new(TorrentSource::Metainfo(self.without_own_trackers(&metainfo)))
         };
         let key = self.shared.session.add(add, Some(root)).await?;
-        self.remember(info_hash, Torrent { key, stored: true, has_metadata: true });
+        self.remember(info_hash, Torrent { key, stored: true, has_metadata: true, needed: Instant::now() });
         self.meet(&info_hash, key).await;
         Ok(())
     }
@@ -128,6 +133,25 @@ impl Bridge {
     pub async fn leave(&self) {
         self.shared.session.leave().await;
         self.shared.endpoint.close().await;
+    }
+
+    /// Sees to it that a torrent for which somebody came is in the engine.
+    async fn ensure(&self, info_hash: &InfoHash) {
+        if self.find(info_hash).is_some() {
+            return;
+        }
+        match self.shared.planting.get(info_hash) {
+            Some(planted) => self.add(&planted).await,
+            None if self.shared.planting.settings().open_bridge => self.add_unplanted(*info_hash).await,
+            None => {}
+        }
+    }
+
+    /// Whether a browser is in the swarm, by the tracker or by a connection.
+    fn has_browsers(&self, info_hash: &InfoHash) -> bool {
+        let connected = self.shared.connected.read().unwrap_or_else(PoisonError::into_inner);
+        self.shared.tracker.swarms.sizes(info_hash).1 > 0
+            || connected.keys().any(|(hash, _)| hash == info_hash)
     }
 
     /// Takes a planted torrent into the engine, or takes it in again now that its metadata are known.
@@ -164,7 +188,10 @@ impl Bridge {
         let add = AddTorrent { mode: Mode::Bridge, trackers, ..AddTorrent::new(source) };
         match self.shared.session.add(add, None).await {
             Ok(key) | Err(SessionError::AlreadyAdded(key)) => {
-                self.remember(info_hash, Torrent { key, stored: false, has_metadata });
+                self.remember(
+                    info_hash,
+                    Torrent { key, stored: false, has_metadata, needed: Instant::now() },
+                );
                 self.meet(&info_hash, key).await;
             }
             Err(error) => warn!(torrent = %info_hash, %error, "cannot bridge a torrent"),
@@ -236,23 +263,40 @@ impl Bridge {
             .unwrap_or_default();
         let mut connected: HashMap<(InfoHash, PeerId), usize> = HashMap::new();
         for view in views {
-            for peer in view.peers.iter().filter_map(|peer| peer.peer_id) {
+            let browsers = view.peers.iter().filter(|peer| peer.transport == Transport::WebRtc);
+            for peer in browsers.filter_map(|peer| peer.peer_id) {
                 *connected.entry((view.info_hash, peer)).or_default() += 1;
             }
         }
         *self.shared.connected.write().unwrap_or_else(PoisonError::into_inner) = connected;
-        let mut browsers = self.shared.browsers.lock().unwrap_or_else(PoisonError::into_inner);
-        browsers.retain(|_, answered| {
-            answered.retain(|at| at.elapsed() < OPENING);
-            !answered.is_empty()
-        });
+        {
+            let mut browsers = self.shared.browsers.lock().unwrap_or_else(PoisonError::into_inner);
+            browsers.retain(|_, answered| {
+                answered.retain(|at| at.elapsed() < OPENING);
+                !answered.is_empty()
+            });
+        }
+        for (info_hash, torrent) in keys {
+            if torrent.stored || !torrent.has_metadata || self.has_browsers(&info_hash) {
+                let mut torrents = self.shared.torrents.write().unwrap_or_else(PoisonError::into_inner);
+                if let Some(torrent) = torrents.get_mut(&info_hash) {
+                    torrent.needed = Instant::now();
+                }
+            } else if torrent.needed.elapsed() > LINGER {
+                debug!(torrent = %info_hash, "no browser is left to bridge to");
+                self.remove(&info_hash).await;
+            }
+        }
     }
 }
 
 impl NodePeer for Bridge {
     fn serves(&self, info_hash: &InfoHash) -> bool {
-        self.find(info_hash).is_some()
-            || (self.shared.planting.settings().open_bridge && self.shared.planting.get(info_hash).is_none())
+        self.shared.planting.admits(info_hash) || self.find(info_hash).is_some()
+    }
+
+    fn takes_part(&self, info_hash: &InfoHash) -> bool {
+        self.find(info_hash).is_some_and(|torrent| torrent.stored || self.has_browsers(info_hash))
     }
 
     fn peer_id(&self) -> PeerId {
@@ -285,9 +329,7 @@ impl NodePeer for Bridge {
             browsers.entry((info_hash, from)).or_default().push(Instant::now());
         }
         Box::pin(async move {
-            if bridge.find(&info_hash).is_none() {
-                bridge.add_unplanted(info_hash).await;
-            }
+            bridge.ensure(&info_hash).await;
             match bridge.shared.session.answer(info_hash, &sdp).await {
                 Ok(answer) => Some(answer),
                 Err(reason) => {

@@ -53,7 +53,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            classic_interval: 1_800,
+            // Half of what is usual: a bridge is listed only while browsers are behind it.
+            classic_interval: 900,
             small_interval: 120,
             browser_interval: 120,
             reply_peers: 50,
@@ -105,7 +106,7 @@ impl Tracker {
         }
     }
 
-    /// The node's own peer, if it takes part in that swarm.
+    /// The node's own peer, if it answers offers for that torrent.
     #[must_use]
     pub fn node_in(&self, info_hash: &InfoHash) -> Option<&Arc<dyn NodePeer>> {
         self.node.get().filter(|node| node.serves(info_hash))
@@ -119,7 +120,8 @@ impl Tracker {
 
     /// Where a client that reached us at `local` should dial the node's own peer.
     fn node_address(&self, info_hash: &InfoHash, local: SocketAddr, client: IpAddr) -> Option<SocketAddr> {
-        self.node_in(info_hash)?;
+        // A bridge without browsers has nothing and wants nothing: it would only use up a place.
+        self.node.get().filter(|node| node.takes_part(info_hash))?;
         if let Some(address) = self.config.announced_tcp {
             return Some(address);
         }

@@ -17,8 +17,11 @@ pub trait Admission: Send + Sync + 'static {
 
 /// The node's own peer: an ordinary member of the swarms it bridges or seeds.
 pub trait NodePeer: Send + Sync + 'static {
-    /// Whether the node takes part in this swarm now (or would as soon as somebody asks).
+    /// Whether the node would answer a browser's offer for this torrent.
     fn serves(&self, info_hash: &InfoHash) -> bool;
+
+    /// Whether classic clients have something of the node in this swarm: browsers are behind it, or it seeds itself.
+    fn takes_part(&self, info_hash: &InfoHash) -> bool;
 
     /// The peer id under which browsers know the node.
     fn peer_id(&self) -> PeerId;
