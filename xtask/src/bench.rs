@@ -2,8 +2,6 @@
 //!
 //! Measures nothing itself. What each figure means is in BENCHMARKS.md.
 
-use std::process::Command;
-
 use crate::page::Build;
 use crate::{page, paths, relay, run, setup};
 
@@ -27,8 +25,7 @@ pub(crate) fn bench(args: &[String]) -> Result<(), String> {
     let anatomic = relay::build()?;
     for name in chosen {
         eprintln!("\nbench: {name}");
-        let mut command = Command::new("cargo");
-        command.current_dir(paths::root());
+        let mut command = run::cargo_like("cargo");
         command.args(["run", "--release", "--package", "anatomic-tests", "--example", name, "--"]).args(rest);
         command.env("ANATOMIC_BIN", &anatomic);
         peers.tell(&mut command);

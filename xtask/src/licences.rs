@@ -2,11 +2,9 @@
 //!
 //! Knows nothing of vulnerabilities: that needs a database from the network.
 
-use std::process::Command;
-
 use serde_json::Value;
 
-use crate::{paths, run};
+use crate::run;
 
 /// Licences that may be combined with the project's own, GPL-3.0-or-later.
 const COMPATIBLE: [&str; 16] = [
@@ -34,8 +32,8 @@ const COMPATIBLE: [&str; 16] = [
 /// Names each package whose licence is unknown or not compatible, or whose code comes from elsewhere than the
 /// registry or this project.
 pub(crate) fn check() -> Result<(), String> {
-    let mut command = Command::new("cargo");
-    command.current_dir(paths::root()).args(["metadata", "--format-version", "1", "--locked"]);
+    let mut command = run::cargo_like("cargo");
+    command.args(["metadata", "--format-version", "1", "--locked"]);
     let text = run::ask(&mut command).ok_or("`cargo metadata --locked` failed: is Cargo.lock current?")?;
     let metadata: Value = serde_json::from_str(&text).map_err(|e| format!("`cargo metadata`: {e}"))?;
     let packages =

@@ -5,7 +5,6 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::setup::{self, Tools};
@@ -70,8 +69,8 @@ fn fingerprint(tools: &Tools, build: Build) -> Result<String, String> {
 /// Runs Trunk into a folder of its own, so that `dist/` is never half a page.
 fn trunk(tools: &Tools, build: Build) -> Result<PathBuf, String> {
     let staged = paths::target().join("page");
-    let mut command = Command::new("trunk");
-    command.current_dir(paths::root()).args(["build", "--offline", "--dist"]).arg(&staged);
+    let mut command = run::cargo_like("trunk");
+    command.args(["build", "--offline", "--dist"]).arg(&staged);
     command.args(match build {
         Build::Small => ["--cargo-profile", "wasm", "--release"].as_slice(),
         Build::Quick => ["--cargo-profile", "wasm-quick"].as_slice(),

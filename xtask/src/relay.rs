@@ -3,7 +3,6 @@
 //! Runs nothing.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use crate::{paths, run};
 
@@ -13,8 +12,8 @@ use crate::{paths, run};
 /// If cargo fails; its messages are on the terminal.
 pub(crate) fn build() -> Result<PathBuf, String> {
     eprintln!("relay: cargo build --release (a few minutes the first time)");
-    let mut command = Command::new("cargo");
-    command.current_dir(paths::root()).args(["build", "--release", "--package", "anatomic-relay"]);
+    let mut command = run::cargo_like("cargo");
+    command.args(["build", "--release", "--package", "anatomic-relay"]);
     run::loud(&mut command)?;
     Ok(paths::target().join("release").join(format!("anatomic{}", std::env::consts::EXE_SUFFIX)))
 }

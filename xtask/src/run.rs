@@ -23,6 +23,30 @@ pub(crate) fn human(time: Duration) -> String {
     }
 }
 
+/// Cargo, or a program that calls cargo, in the project's folder and without what the cargo that runs *us* says of
+/// `xtask` by the environment: build scripts look at it, and would run again at each change from `cargo build` to
+/// `cargo xtask` and back.
+pub(crate) fn cargo_like(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(paths::root());
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        let ours = [
+            "CARGO_MANIFEST_DIR",
+            "CARGO_MANIFEST_PATH",
+            "CARGO_PRIMARY_PACKAGE",
+            "OUT_DIR",
+            "LD_LIBRARY_PATH",
+        ];
+        if ours.contains(&name.as_str())
+            || ["CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|p| name.starts_with(p))
+        {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// The program and its arguments, for messages.
 pub(crate) fn line(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy().into_owned()];

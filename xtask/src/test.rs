@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::page::Build;
-use crate::{licences, page, paths, relay, run, setup};
+use crate::{licences, page, relay, run, setup};
 
 /// The crates whose code strangers' bytes reach in a tab and in a relay: nothing in them may panic.
 const SHARED: [&str; 5] =
@@ -142,8 +142,8 @@ fn checks(summary: &mut Summary, tools: &setup::Tools) {
 }
 
 fn cargo(subcommand: &str) -> Command {
-    let mut command = Command::new("cargo");
-    command.current_dir(paths::root()).arg(subcommand);
+    let mut command = run::cargo_like("cargo");
+    command.arg(subcommand);
     command
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn find_or_install(tool: &CargoTool) -> Result<Option<PathBuf>, Strin
     }
     // Kept until the tool is built, so that an interrupted set-up goes on where it was.
     let build = paths::cache().join("build").join(package);
-    let mut command = Command::new("cargo");
+    let mut command = run::cargo_like("cargo");
     command.args(["install", package, "--version", version, "--root"]).arg(&home).args(*options);
     command.current_dir(std::env::temp_dir()).env("CARGO_TARGET_DIR", &build);
     // Tools that run for a second each are built quickly rather than for speed: Trunk's own profile asks for

@@ -125,7 +125,7 @@ fn build() -> Result<PathBuf, String> {
     let manifest = "[package]\nname = \"nothing\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n";
     fs::write(empty.join("Cargo.toml"), manifest).map_err(|e| fail(&empty, e))?;
     fs::write(source.join("lib.rs"), "").map_err(|e| fail(&source, e))?;
-    let mut command = Command::new("cargo");
+    let mut command = run::cargo_like("cargo");
     command.current_dir(&empty).args([
         "build",
         "--release",
