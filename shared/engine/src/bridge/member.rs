@@ -1,7 +1,9 @@
 //! A peer of a bridged torrent, and what it was told that we have.
 //!
 //! Offers are told in portions, as the peer's connection drains: a seed of a million pieces that appears
-//! must not fill every tab's connection with a million messages at once.
+//! must not fill every tab's connection with a million messages at once. A classic peer is told only of pieces
+//! that it lacks: who believes that we have everything takes us for a seed, and Transmission never again sends
+//! anything to an address that it once took for one.
 
 use super::action::Side;
 use crate::peer::Peer;
@@ -22,12 +24,20 @@ pub(super) struct Member {
     told: Bitfield,
     /// What it believes differs from what we offer.
     outdated: bool,
+    /// It has had time to say what it has.
+    settled: bool,
 }
 
 impl Member {
-    /// A peer that was told `offered` when the connection was opened.
-    pub(super) const fn new(side: Side, offered: Bitfield) -> Self {
-        Self { side, counted: false, snubbed: false, told: offered, outdated: false }
+    /// A peer that was told `told` when the connection was opened.
+    pub(super) const fn new(side: Side, told: Bitfield) -> Self {
+        let settled = matches!(side, Side::Browser);
+        Self { side, counted: false, snubbed: false, told, outdated: true, settled }
+    }
+
+    /// About a second passed.
+    pub(super) const fn tick(&mut self) {
+        self.settled = self.settled || self.counted;
     }
 
     /// What we offer to its side changed.
@@ -37,10 +47,13 @@ impl Member {
 
     /// Tells it the next portion of what changed; true if something was written.
     pub(super) fn tell(&mut self, peer: &mut Peer, offered: &Bitfield) -> bool {
-        if !self.outdated || peer.has_control() {
+        if !self.outdated || !self.settled || peer.has_control() {
             return false;
         }
-        let changes = differences(&self.told, offered, PORTION);
+        let needless =
+            |piece: PieceIndex| self.side == Side::Classic && offered.has(piece) && peer.has(piece);
+        let changes: Vec<PieceIndex> =
+            differences(&self.told, offered).filter(|piece| !needless(*piece)).take(PORTION).collect();
         for piece in &changes {
             if offered.has(*piece) {
                 peer.have(*piece);
@@ -56,15 +69,11 @@ impl Member {
     }
 }
 
-/// The first `most` pieces in which two sets differ.
-fn differences(left: &Bitfield, right: &Bitfield, most: usize) -> Vec<PieceIndex> {
+/// The pieces in which two sets differ, ascending.
+fn differences(left: &Bitfield, right: &Bitfield) -> impl Iterator<Item = PieceIndex> {
     let bytes = (0u32..).zip(left.as_wire().iter().zip(right.as_wire()));
-    bytes
-        .filter(|(_, (left, right))| left != right)
-        .flat_map(|(at, (left, right))| {
-            let changed = left ^ right;
-            (0..8u32).filter(move |bit| changed & (0x80 >> bit) != 0).map(move |bit| PieceIndex(at * 8 + bit))
-        })
-        .take(most)
-        .collect()
+    bytes.filter(|(_, (left, right))| left != right).flat_map(|(at, (left, right))| {
+        let changed = left ^ right;
+        (0..8u32).filter(move |bit| changed & (0x80 >> bit) != 0).map(move |bit| PieceIndex(at * 8 + bit))
+    })
 }

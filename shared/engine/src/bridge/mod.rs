@@ -78,6 +78,7 @@ pub(crate) enum Demand {
 pub(crate) struct Bridge {
     config: Arc<Config>,
     geometry: Geometry,
+    nothing: Bitfield,
     availability: Availability,
     switch: Switch<TorrentKey, PeerKey>,
     members: BTreeMap<PeerKey, Member>,
@@ -96,6 +97,7 @@ impl Bridge {
         Self {
             config,
             geometry,
+            nothing: Bitfield::empty(geometry.pieces()),
             availability: Availability::new(geometry.pieces()),
             switch: Switch::new(torrent, geometry),
             members: BTreeMap::new(),
@@ -112,19 +114,24 @@ impl Bridge {
         self.switch.counters()
     }
 
-    /// What a peer of this transport is told that we have.
-    pub(crate) const fn offered_to(&self, transport: Transport) -> &Bitfield {
-        self.availability.offered_to(Side::of(transport))
+    /// What a peer of this transport is told that we have when its connection is opened. A classic peer learns
+    /// later, when it is known what it lacks.
+    pub(crate) const fn opening(&self, transport: Transport) -> &Bitfield {
+        match Side::of(transport) {
+            Side::Classic => &self.nothing,
+            Side::Browser => self.availability.offered_to(Side::Browser),
+        }
     }
 
     // ---- what happened
 
-    /// The peer's connection was opened, with [`offered_to`](Self::offered_to) as our pieces.
+    /// The peer's connection was opened, with [`opening`](Self::opening) as our pieces.
     pub(crate) fn opened(&mut self, peers: &mut impl Peers, key: PeerKey) {
         let Some(peer) = peers.peer(key) else { return };
-        let side = Side::of(peer.link().transport);
+        let transport = peer.link().transport;
+        let side = Side::of(transport);
         let speaks_extensions = peer.handshake().is_some_and(|handshake| handshake.reserved.extended());
-        self.members.insert(key, Member::new(side, self.availability.offered_to(side).clone()));
+        self.members.insert(key, Member::new(side, self.opening(transport).clone()));
         self.switch.join(key, side, Bitfield::empty(self.geometry.pieces()));
         if !speaks_extensions || peer.extensions().is_some() {
             self.introduced(peer, key);
@@ -242,6 +249,9 @@ impl Bridge {
         self.carry_out(now, peers, cache, actions);
         for key in keys {
             self.tell(peers, key);
+            if let Some(member) = self.members.get_mut(&key) {
+                member.tick();
+            }
         }
     }
 

@@ -138,7 +138,7 @@ impl Net {
         while let Some(event) = self.table.0.get_mut(&key).and_then(|near| near.poll_event(now).unwrap()) {
             if let PeerEvent::Handshaked(_) = event {
                 let near = self.table.0.get_mut(&key).unwrap();
-                let offered = self.bridge.offered_to(near.link().transport);
+                let offered = self.bridge.opening(near.link().transport);
                 let pieces = Some(offered);
                 let opening =
                     Opening { pieces, geometry: Some(geometry()), metadata: None, upload_only: false };
@@ -281,4 +281,15 @@ fn a_tab_is_told_what_lies_behind_the_node() {
     net.wait(3);
     let expected = BridgeReport { tcp: 1, utp: 0, webrtc: 1, seeds: 1, leeches: 0 };
     assert_eq!(net.bridge.reported, Some(expected));
+}
+
+#[test]
+fn a_classic_seed_is_told_of_nothing_that_it_has_and_never_takes_us_for_a_seed() {
+    let mut net = Net::new();
+    net.connect(1, Transport::WebRtc, Role::Client, Bitfield::full(PIECES));
+    let seed = net.seed(2);
+    let leech = net.connect(3, Transport::Tcp, Role::Client, Bitfield::empty(PIECES));
+    net.wait(3);
+    assert!(net.remote(seed).peer.pieces().unwrap().is_empty());
+    assert!(net.remote(leech).peer.is_seed());
 }

@@ -114,7 +114,7 @@ impl Torrent {
         let pieces = match &self.body {
             Body::Awaiting(_) => None,
             Body::Store(store) => Some(store.have()),
-            Body::Bridge(bridge) => Some(bridge.offered_to(transport)),
+            Body::Bridge(bridge) => Some(bridge.opening(transport)),
         };
         let opening = Opening {
             pieces,
