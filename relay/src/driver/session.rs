@@ -98,7 +98,6 @@ struct Leaving {
 }
 
 impl Session {
-    #[expect(clippy::too_many_arguments)]
     pub(super) fn new(
         engine: Engine,
         config: Config,
