@@ -122,10 +122,12 @@ pub fn summary(torrent: &Torrent) -> String {
             format!("{} of {}", bytes(progress.done), bytes(progress.wanted))
         });
     }
-    if progress.down > 0 && progress.state != State::Seeding {
+    // What was measured before it stopped says nothing any more.
+    let moves = !matches!(progress.state, State::Paused | State::Error);
+    if progress.down > 0 && moves && progress.state != State::Seeding {
         parts.push(format!("↓ {}", speed(progress.down)));
     }
-    if progress.up > 0 {
+    if progress.up > 0 && moves {
         parts.push(format!("↑ {}", speed(progress.up)));
     }
     if let Some(time) = time_left(progress) {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use wasm_bindgen_futures::spawn_local;
 
 /// Longest time that a change stays unwritten.
-const SAVE_WITHIN: Duration = Duration::from_millis(700);
+const SAVE_WITHIN: Duration = Duration::from_millis(500);
 /// Name of the record in a torrent's folder.
 const RECORD: &str = "record";
 
