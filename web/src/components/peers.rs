@@ -35,7 +35,7 @@ fn peer(peer: &Peer) -> Html {
         speeds.push(format!("↑ {}", words::speed(peer.up)));
     }
     if speeds.is_empty() {
-        speeds.push(idle(peer).into());
+        speeds.push(idle(peer));
     }
     let name = if peer.client.is_empty() { "Unknown program" } else { &peer.client };
     html! {
@@ -48,11 +48,12 @@ fn peer(peer: &Peer) -> Html {
     }
 }
 
-const fn idle(peer: &Peer) -> &'static str {
+fn idle(peer: &Peer) -> String {
     match (peer.wanted, peer.choking, peer.interested) {
-        (true, true, _) => "it is busy with others",
-        (true, false, _) => "about to send",
-        (false, _, true) => "waits for pieces of ours",
-        (false, _, false) => "idle",
+        (true, true, _) => "it is busy with others".into(),
+        (true, false, _) if peer.late => format!("late with {} blocks", peer.asked),
+        (true, false, _) => format!("asked for {} blocks", peer.asked),
+        (false, _, true) => "waits for pieces of ours".into(),
+        (false, _, false) => "idle".into(),
     }
 }

@@ -176,6 +176,10 @@ pub struct Peer {
     pub interested: bool,
     /// We want something of its.
     pub wanted: bool,
+    /// Blocks that we asked it for and that have not come yet.
+    pub asked: u32,
+    /// It has not answered for long.
+    pub late: bool,
 }
 
 /// The path that a peer's bytes take.

@@ -188,6 +188,8 @@ mod tests {
             choking,
             interested: false,
             wanted,
+            asked: 0,
+            late: false,
         }
     }
 

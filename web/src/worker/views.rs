@@ -216,6 +216,8 @@ fn peer(peer: &PeerView) -> Peer {
         choking: peer.choked,
         interested: peer.interesting,
         wanted: peer.interested,
+        asked: u32::try_from(peer.requests).unwrap_or(u32::MAX),
+        late: peer.snubbed,
     }
 }
 
