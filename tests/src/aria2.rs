@@ -1,6 +1,7 @@
 //! aria2, the simplest classic leech: one process a download.
 //!
-//! It dials loopback addresses, which Transmission does not.
+//! It dials loopback addresses, which Transmission does not. Here it does so from 127.0.0.3: Transmission
+//! takes one peer an address, and the node is that peer at 127.0.0.1.
 
 use std::path::Path;
 use std::time::Duration;
@@ -47,7 +48,7 @@ fn command(dir: &Path) -> Command {
             "--bt-enable-lpd=false",
             "--enable-peer-exchange=false",
             "--disable-ipv6=true",
-            "--interface=127.0.0.1",
+            "--interface=127.0.0.3",
             "--file-allocation=none",
             "--allow-overwrite=true",
             "--bt-tracker-interval=3",

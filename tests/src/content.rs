@@ -75,11 +75,11 @@ pub fn sparse_file(path: &Path, seed: u64, length: u64) -> String {
     sha256(path)
 }
 
-/// Writes `count` small files (0 to 5,000 bytes) over folders of a hundred each below `dir`.
+/// Writes `count` small files (1 to 5,000 bytes) over folders of a hundred each below `dir`.
 pub fn small_files(dir: &Path, seed: u64, count: u64) {
     for number in 0..count {
         let path = dir.join(format!("{:02}", number / 100)).join(format!("{number:04}.bin"));
-        file(&path, seed.wrapping_add(number), number.wrapping_mul(7919) % 5001);
+        file(&path, seed.wrapping_add(number), number.wrapping_mul(7919) % 5000 + 1);
     }
 }
 

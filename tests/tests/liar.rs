@@ -14,6 +14,9 @@ struct Stage {
     _honest: Transmission,
 }
 
+/// Where `get` listens and whence it dials: Transmission takes one peer an address, and the node is
+/// that peer at 127.0.0.1.
+const HERE: &str = "127.0.0.2:0";
 const LENGTH: u64 = 32 * MIB + 777;
 const PIECE_KIB: u32 = 256;
 
@@ -58,7 +61,7 @@ async fn get_bans_a_liar_and_still_completes() {
         let into = s.folder("into");
         let out = into.display().to_string();
         let path = stage.torrent.path.display().to_string();
-        let args = ["get", &path, "-o", &out, "--no-seed"];
+        let args = ["get", &path, "-o", &out, "--no-seed", "--listen", HERE];
         let ended = anatomic::run_within(s, "get", &args, TRANSFER).await;
         assert_eq!(ended.code, 0, "{ended:#?}");
         assert_eq!(content::sha256(&into.join("l.bin")), stage.digest);
@@ -88,7 +91,7 @@ async fn a_peer_that_lies_now_and_then_is_found_out_too() {
         let stage = stage(s, 93, 40).await;
         let into = s.folder("into");
         let (path, out) = (stage.torrent.path.display().to_string(), into.display().to_string());
-        let args = ["get", &path, "-o", &out, "--no-seed"];
+        let args = ["get", &path, "-o", &out, "--no-seed", "--listen", HERE];
         let ended = anatomic::run_within(s, "get", &args, TRANSFER).await;
         assert_eq!(ended.code, 0, "{ended:#?}");
         assert_eq!(content::sha256(&into.join("l.bin")), stage.digest);

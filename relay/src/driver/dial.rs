@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -18,8 +18,20 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Connects to a peer, within the time limit.
-pub(super) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+///
+/// Where we listen on one address only (`listen`), connections leave from it too: on a machine with
+/// several, peers and trackers then know us by one.
+pub(super) async fn connect(address: SocketAddr, listen: Option<SocketAddr>) -> io::Result<TcpStream> {
+    let from = listen
+        .map(|listen| listen.ip())
+        .filter(|ip| !ip.is_unspecified() && ip.is_ipv4() == address.is_ipv4());
+    let connect = async {
+        let Some(ip) = from else { return TcpStream::connect(address).await };
+        let socket = if ip.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.bind(SocketAddr::new(ip, 0))?;
+        socket.connect(address).await
+    };
+    match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
         Ok(result) => result,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }

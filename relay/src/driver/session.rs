@@ -367,9 +367,9 @@ impl Session {
             self.engine.handle_dial_failed(now, dial);
             return;
         }
-        let to = self.messages.clone();
+        let (to, listen) = (self.messages.clone(), self.config.listen);
         tokio::spawn(async move {
-            let result = dial::connect(address).await;
+            let result = dial::connect(address, listen).await;
             // Without a session nobody wants the connection.
             let _ = to.send(Message::Dialled { dial, torrent, address, result });
         });

@@ -112,12 +112,14 @@ impl Session {
         tabs::when_owner(move || session.own());
         let session = Rc::clone(self);
         wasm_bindgen_futures::spawn_local(async move {
-            // If nobody else owns the engine the lock comes at once; only else is this tab a viewer for now.
-            crate::browser::sleep(150).await;
-            if session.role.get() == Role::Starting {
-                session.become_(Role::Viewer);
+            // The lock comes at once if nobody owns the engine, but on a busy machine that is not soon: only an
+            // owner's answer makes this tab a viewer, else its first wishes would go to nobody.
+            loop {
+                crate::browser::sleep(150).await;
+                if session.role.get() != Role::Starting {
+                    return;
+                }
                 session.tabs.post(&Across::Command(Command::Hello), &[]);
-                session.pass_wishes();
             }
         });
     }
@@ -167,7 +169,13 @@ impl Session {
             (Across::Command(command), true) => {
                 self.post(&ToWorker::Command(command), &attachments.to_vec(), &[]);
             }
-            (Across::View(view), false) => self.show(view),
+            (Across::View(view), false) => {
+                if self.role.get() == Role::Starting {
+                    self.become_(Role::Viewer);
+                    self.pass_wishes();
+                }
+                self.show(view);
+            }
             _ => {}
         }
     }
