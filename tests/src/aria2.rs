@@ -1,7 +1,7 @@
 //! aria2, the simplest classic leech: one process a download.
 //!
-//! It dials loopback addresses, which Transmission does not. Here it does so from 127.0.0.3: Transmission
-//! takes one peer an address, and the node is that peer at 127.0.0.1.
+//! It dials loopback addresses, which Transmission does not. Here each does so from an address of
+//! its own ([`ports::address`]).
 
 use std::path::Path;
 use std::time::Duration;
@@ -48,7 +48,6 @@ fn command(dir: &Path) -> Command {
             "--bt-enable-lpd=false",
             "--enable-peer-exchange=false",
             "--disable-ipv6=true",
-            "--interface=127.0.0.3",
             "--file-allocation=none",
             "--allow-overwrite=true",
             "--bt-tracker-interval=3",
@@ -56,6 +55,7 @@ fn command(dir: &Path) -> Command {
             "--console-log-level=notice",
             "--show-console-readout=false",
         ])
+        .arg(format!("--interface={}", ports::address()))
         .arg(format!("--listen-port={}", ports::free()))
         .arg(format!("--dir={}", dir.display()));
     command

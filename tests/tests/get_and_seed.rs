@@ -5,14 +5,11 @@
 use anatomic_tests::prelude::*;
 use std::path::Path;
 
-/// Where `get` listens and whence it dials: Transmission takes one peer an address, and the node is
-/// that peer at 127.0.0.1.
-const HERE: &str = "127.0.0.2:0";
-
 /// `anatomic get X -o DIR --json --no-seed`, to its end.
 async fn get(s: &Scene, what: &str, into: &Path, limit: Duration) -> anatomic::Ended {
     let into = into.display().to_string();
-    let args = ["get", what, "-o", &into, "--json", "--no-seed", "--listen", HERE];
+    let listen = format!("{}:0", ports::address());
+    let args = ["get", what, "-o", &into, "--json", "--no-seed", "--listen", &listen];
     anatomic::run_within(s, "get", &args, limit).await
 }
 
@@ -175,8 +172,9 @@ async fn an_interrupted_get_keeps_what_was_verified() {
 
         let into = s.folder("into");
         let (path, out) = (torrent.path.display().to_string(), into.display().to_string());
+        let listen = format!("{}:0", ports::address());
         let mut first =
-            anatomic::start(s, "get-first", &["get", &path, "-o", &out, "--no-seed", "--listen", HERE]);
+            anatomic::start(s, "get-first", &["get", &path, "-o", &out, "--no-seed", "--listen", &listen]);
         let end = tokio::time::Instant::now() + TRANSFER;
         while uploaded().await < length / 2 {
             assert!(tokio::time::Instant::now() < end, "half of it never came");

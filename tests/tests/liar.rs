@@ -14,9 +14,6 @@ struct Stage {
     _honest: Transmission,
 }
 
-/// Where `get` listens and whence it dials: Transmission takes one peer an address, and the node is
-/// that peer at 127.0.0.1.
-const HERE: &str = "127.0.0.2:0";
 const LENGTH: u64 = 32 * MIB + 777;
 const PIECE_KIB: u32 = 256;
 
@@ -61,7 +58,8 @@ async fn get_bans_a_liar_and_still_completes() {
         let into = s.folder("into");
         let out = into.display().to_string();
         let path = stage.torrent.path.display().to_string();
-        let args = ["get", &path, "-o", &out, "--no-seed", "--listen", HERE];
+        let listen = format!("{}:0", ports::address());
+        let args = ["get", &path, "-o", &out, "--no-seed", "--listen", &listen];
         let ended = anatomic::run_within(s, "get", &args, TRANSFER).await;
         assert_eq!(ended.code, 0, "{ended:#?}");
         assert_eq!(content::sha256(&into.join("l.bin")), stage.digest);
@@ -91,7 +89,8 @@ async fn a_peer_that_lies_now_and_then_is_found_out_too() {
         let stage = stage(s, 93, 40).await;
         let into = s.folder("into");
         let (path, out) = (stage.torrent.path.display().to_string(), into.display().to_string());
-        let args = ["get", &path, "-o", &out, "--no-seed", "--listen", HERE];
+        let listen = format!("{}:0", ports::address());
+        let args = ["get", &path, "-o", &out, "--no-seed", "--listen", &listen];
         let ended = anatomic::run_within(s, "get", &args, TRANSFER).await;
         assert_eq!(ended.code, 0, "{ended:#?}");
         assert_eq!(content::sha256(&into.join("l.bin")), stage.digest);
