@@ -1,7 +1,7 @@
 //! The page's peer connections: makes, answers and closes them as the worker says, and hands their channels over.
 //!
-//! Not what is said on a channel. Where a browser cannot transfer an `RTCDataChannel`, its bytes pass through here
-//! untouched, in transferable buffers.
+//! Not what is said on a channel. Where one cannot be handed over, its bytes pass through here untouched, in
+//! transferable buffers.
 
 use crate::browser::{Handler, pack, reason, sleep, within};
 use crate::protocol::ToWorker;
@@ -13,9 +13,9 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
-    MessageEvent, RtcConfiguration, RtcDataChannel, RtcDataChannelEvent, RtcDataChannelType,
-    RtcIceGatheringState, RtcIceServer, RtcPeerConnection, RtcPeerConnectionIceEvent, RtcPeerConnectionState,
-    RtcSdpType, RtcSessionDescriptionInit, Worker,
+    MessageEvent, RtcConfiguration, RtcDataChannel, RtcDataChannelEvent, RtcDataChannelState,
+    RtcDataChannelType, RtcIceGatheringState, RtcIceServer, RtcPeerConnection, RtcPeerConnectionIceEvent,
+    RtcPeerConnectionState, RtcSdpType, RtcSessionDescriptionInit, Worker,
 };
 
 /// How long a quick description waits for candidates of our own interfaces, in milliseconds. They come within some;
@@ -126,7 +126,9 @@ impl Shared {
                 if let (Some(connection), Ok(event)) =
                     (holder.upgrade(), event.dyn_into::<RtcDataChannelEvent>())
                 {
-                    shared.hand_over(conn, &connection, event.channel());
+                    // The other side speaks first, perhaps before a hand-over is complete, and Chromium loses
+                    // what comes in between: a channel that others made stays here.
+                    shared.keep(conn, &connection, event.channel());
                 }
             },
         );
@@ -250,7 +252,12 @@ impl Shared {
             }),
         );
         drop(handlers);
+        let is_open = kept.channel.ready_state() == RtcDataChannelState::Open;
         connection.channel.replace(Some(kept));
+        if is_open {
+            // Then no event will tell, or one more.
+            self.tell(RtcEvent::Opened(conn));
+        }
     }
 
     fn drained(&self, conn: Conn, kept: &Kept) {

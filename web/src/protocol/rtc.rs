@@ -46,7 +46,7 @@ pub enum RtcCommand {
         /// The answer.
         sdp: String,
     },
-    /// Send a message on a channel that could not be handed over; attachment 0 is an `ArrayBuffer`.
+    /// Send a message on a channel that stayed on the page; attachment 0 is an `ArrayBuffer`.
     Send(Conn),
     /// Close and forget.
     Close(Conn),
@@ -71,7 +71,7 @@ pub enum RtcEvent {
     },
     /// The channel itself, as attachment 0: from now on it belongs to the worker.
     Channel(Conn),
-    /// This browser cannot hand channels over; its bytes will pass through the page.
+    /// The channel is open but stays on the page: its bytes will pass through there.
     Opened(Conn),
     /// A message of such a channel; attachment 0 is an `ArrayBuffer`.
     Received(Conn),

@@ -31,7 +31,7 @@ use web_sys::{DedicatedWorkerGlobalScope, RtcDataChannel};
 const TICK: u32 = 250;
 /// Ticks between the rarer duties: a second.
 const TICKS_A_SECOND: u32 = 1000 / TICK;
-/// First wait of a torrent without peers before it looks again, and the longest.
+/// First wait of a torrent that gets nothing before it looks for peers again, and the longest.
 const LONELY: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(60));
 /// How often the browser is asked for the room that is left.
 const ROOM_EVERY: Duration = Duration::from_secs(10);
@@ -217,8 +217,9 @@ impl Driver {
                 }
             }
             RtcEvent::Opened(conn) => {
-                self.peers.insert(conn, Channel::on_page(conn));
-                self.happened(conn, Happening::Opened);
+                if self.peers.insert(conn, Channel::on_page(conn)) {
+                    self.happened(conn, Happening::Opened);
+                }
             }
             RtcEvent::Received(conn) => {
                 let bytes = crate::browser::bytes_of(&attachments.get(0));
@@ -370,15 +371,14 @@ impl Driver {
         engine.torrents().any(|key| engine.view(key).is_some_and(|view| view.download_rate > 0))
     }
 
-    /// Torrents that want something and have nobody ask for introductions again, ever more rarely.
+    /// Torrents that want something and get nothing ask for introductions again, ever more rarely.
     fn look_for_peers(&self, now: Time) {
         let engine = self.engine.borrow();
         for (key, listed) in self.list.borrow_mut().iter_mut() {
-            let alone = engine.view(*key).is_some_and(|view| {
-                matches!(view.state, State::Metadata | State::Downloading)
-                    && !view.peers.iter().any(|peer| peer.peer_id.is_some())
+            let idle = engine.view(*key).is_some_and(|view| {
+                matches!(view.state, State::Metadata | State::Downloading) && view.download_rate == 0
             });
-            if !alone {
+            if !idle {
                 listed.lonely = None;
                 continue;
             }

@@ -101,7 +101,7 @@ impl Driver {
                 match get::<WellKnown>(&url).await {
                     Ok(known) => {
                         let stun = known.node.as_ref().and_then(|node| node.stun.clone());
-                        driver.signalling.borrow_mut().set_stun(stun.into_iter().collect());
+                        driver.signalling.borrow_mut().set_stun(clock::now(), stun.into_iter().collect());
                         driver.host.borrow_mut().known = Some(Box::new(known));
                         break;
                     }
@@ -111,6 +111,7 @@ impl Driver {
                     }
                 }
             }
+            driver.pump();
             driver.show_host();
             let waiting: Vec<InfoHash> = driver
                 .list
@@ -210,6 +211,8 @@ impl Driver {
         engine.add_trackers(now, key, &outcome.magnet.trackers);
         engine.announce_now(now, key);
         drop(engine);
+        // The engine waits as long as the tracker that refused wished; we know that it will not refuse again.
+        self.signalling.borrow_mut().again(now, info_hash);
         self.set_link(key, Some(&outcome.magnet));
     }
 

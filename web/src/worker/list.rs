@@ -50,7 +50,7 @@ pub struct Listed {
     pub planted: Planted,
     /// What the tabs were told last.
     pub shown: Shown,
-    /// When to look for peers again, and how long to wait after that, while it has none.
+    /// When to look for peers again, and how long to wait after that, while it gets nothing.
     pub lonely: Option<(Time, Duration)>,
     record: Option<Rc<Slot>>,
     saved: Time,

@@ -38,8 +38,11 @@ struct Peer {
 }
 
 impl Peers {
-    /// Takes a channel into use.
-    pub fn insert(&self, conn: Conn, channel: Channel) {
+    /// Takes a channel into use; false if it is already.
+    pub fn insert(&self, conn: Conn, channel: Channel) -> bool {
+        if self.by_conn.borrow().contains_key(&conn) {
+            return false;
+        }
         let peer = Peer {
             channel,
             held: Held::default(),
@@ -49,6 +52,7 @@ impl Peers {
             disconnected: Cell::default(),
         };
         self.by_conn.borrow_mut().insert(conn, Rc::new(peer));
+        true
     }
 
     /// Notes that the network of a connection is gone or back.

@@ -21,6 +21,8 @@ use tracker::{Link, Tracker};
 
 /// A tracker that did not answer an announce in this time will not.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long offers wait for the node's STUN to be known.
+const STUN_PATIENCE: Duration = Duration::from_secs(2);
 /// Offers made with the first announce while the others are still being described: the node's own peer takes one
 /// and needs to know no more of us than that we are here.
 const QUICK_OFFERS: u32 = 1;
@@ -62,8 +64,20 @@ pub struct Signalling {
     conns: Conns,
     drafts: Vec<Draft>,
     effects: VecDeque<Effect>,
-    stun: Vec<String>,
+    /// The node's STUN; `None` while it is not known.
+    stun: Option<Vec<String>>,
+    /// Announces whose offers are only worth making once it is.
+    postponed: Vec<Postponed>,
     rng: fastrand::Rng,
+}
+
+/// An announce that waits for the node's STUN.
+struct Postponed {
+    url: String,
+    info_hash: InfoHash,
+    event: Option<Event>,
+    offers: u32,
+    until: Time,
 }
 
 /// An announce that waits for its offers.
@@ -84,7 +98,8 @@ impl Signalling {
             conns: Conns::default(),
             drafts: Vec::new(),
             effects: VecDeque::new(),
-            stun: Vec::new(),
+            stun: None,
+            postponed: Vec::new(),
             rng: fastrand::Rng::with_seed(seed),
         }
     }
@@ -95,8 +110,12 @@ impl Signalling {
     }
 
     /// The node's STUN, as `stun:host:port` URLs, once it is known.
-    pub fn set_stun(&mut self, urls: Vec<String>) {
-        self.stun = urls;
+    pub fn set_stun(&mut self, now: Time, urls: Vec<String>) {
+        self.stun = Some(urls);
+        for wait in std::mem::take(&mut self.postponed) {
+            self.begin(now, &wait.url, wait.info_hash, wait.event, wait.offers, Gathering::Thorough);
+        }
+        self.send_ready(now);
     }
 
     /// How a tracker stands with a torrent.
@@ -168,6 +187,7 @@ impl Signalling {
     /// The socket to a tracker could not be opened, or is gone.
     pub fn lost(&mut self, now: Time, url: &str) {
         self.drafts.retain(|draft| draft.url != url);
+        self.postponed.retain(|wait| wait.url != url);
         for conn in self.conns.of_tracker(url) {
             self.drop_conn(now, conn);
         }
@@ -216,7 +236,7 @@ impl Signalling {
                     && wants(info_hash)
                 {
                     let conn = self.conns.answer(now, url, info_hash, peer_id, &offer);
-                    let stun = self.stun.clone();
+                    let stun = self.stun.clone().unwrap_or_default();
                     self.effects.push_back(Effect::Rtc(RtcCommand::Answer { conn, sdp: offer.sdp, stun }));
                 }
             }
@@ -264,6 +284,10 @@ impl Signalling {
 
     /// Time passed: gives up what took too long, opens lost sockets again. To be called about once a second.
     pub fn tick(&mut self, now: Time) {
+        if self.postponed.iter().any(|wait| wait.until <= now) {
+            // This host tells no STUN: then without.
+            self.set_stun(now, Vec::new());
+        }
         for conn in self.conns.expired(now) {
             self.drop_conn(now, conn);
         }
@@ -294,22 +318,38 @@ impl Signalling {
         let want = self.find(url).map_or(0, |tracker| tracker.want(info_hash));
         let want = if event == Some(Event::Completed) { 0 } else { want };
         let quick = if event == Some(Event::Started) { want.min(QUICK_OFFERS) } else { 0 };
-        let begin = |this: &mut Self, count: u32, gathering, event| {
-            let count = count.min(this.conns.allowance(now));
-            let waiting: Vec<Conn> = (0..count).map(|_| this.conns.offer(url, info_hash)).collect();
-            for conn in &waiting {
-                let stun = this.stun.clone();
-                this.effects.push_back(Effect::Rtc(RtcCommand::Offer { conn: *conn, gathering, stun }));
-            }
-            this.drafts.push(Draft { url: url.to_owned(), info_hash, event, waiting, ready: Vec::new() });
-        };
         if quick > 0 {
-            begin(self, quick, Gathering::Quick, event);
+            self.begin(now, url, info_hash, event, quick, Gathering::Quick);
         }
-        if want > quick || quick == 0 {
-            begin(self, want - quick, Gathering::Thorough, if quick > 0 { None } else { event });
+        let event = if quick > 0 { None } else { event };
+        let offers = want - quick;
+        if self.stun.is_none() && offers > 0 {
+            // Without it two tabs behind routers, or behind mDNS names, do not find each other.
+            let until = now + STUN_PATIENCE;
+            self.postponed.push(Postponed { url: url.to_owned(), info_hash, event, offers, until });
+        } else if offers > 0 || quick == 0 {
+            self.begin(now, url, info_hash, event, offers, Gathering::Thorough);
         }
         self.send_ready(now);
+    }
+
+    /// Asks for the offers of an announce.
+    fn begin(
+        &mut self,
+        now: Time,
+        url: &str,
+        info_hash: InfoHash,
+        event: Option<Event>,
+        offers: u32,
+        gathering: Gathering,
+    ) {
+        let count = offers.min(self.conns.allowance(now));
+        let waiting: Vec<Conn> = (0..count).map(|_| self.conns.offer(url, info_hash)).collect();
+        for conn in &waiting {
+            let stun = self.stun.clone().unwrap_or_default();
+            self.effects.push_back(Effect::Rtc(RtcCommand::Offer { conn: *conn, gathering, stun }));
+        }
+        self.drafts.push(Draft { url: url.to_owned(), info_hash, event, waiting, ready: Vec::new() });
     }
 
     fn send_ready(&mut self, now: Time) {
@@ -350,6 +390,7 @@ impl Signalling {
 
     fn forget(&mut self, url: &str, info_hash: InfoHash) {
         self.drafts.retain(|draft| draft.url != url || draft.info_hash != info_hash);
+        self.postponed.retain(|wait| wait.url != url || wait.info_hash != info_hash);
         if let Some(tracker) = self.trackers.iter_mut().find(|tracker| tracker.url == url)
             && tracker.forget(info_hash)
         {

@@ -28,6 +28,12 @@ fn request(event: AnnounceEvent, want: u32) -> AnnounceRequest {
     }
 }
 
+fn signalling() -> Signalling {
+    let mut signalling = Signalling::new(1);
+    signalling.set_stun(NOW, vec!["stun:node:1".into()]);
+    signalling
+}
+
 fn effects(signalling: &mut Signalling) -> Vec<Effect> {
     std::iter::from_fn(|| signalling.poll()).collect()
 }
@@ -53,7 +59,7 @@ fn announces(effects: &[Effect]) -> Vec<WsAnnounce> {
 
 /// A tracker with an announce of five offers described and sent.
 fn announced() -> (Signalling, Vec<WsAnnounce>) {
-    let mut signalling = Signalling::new(1);
+    let mut signalling = signalling();
     signalling.announce(NOW, key(1), request(AnnounceEvent::Started, 5));
     signalling.opened(NOW, URL);
     let mut sent = Vec::new();
@@ -66,7 +72,7 @@ fn announced() -> (Signalling, Vec<WsAnnounce>) {
 
 #[test]
 fn the_first_offer_goes_out_before_the_others_are_described() {
-    let mut signalling = Signalling::new(1);
+    let mut signalling = signalling();
     signalling.announce(NOW, key(1), request(AnnounceEvent::Started, 5));
     assert_eq!(effects(&mut signalling), [Effect::Connect(URL.into())]);
     signalling.opened(NOW, URL);
@@ -172,7 +178,7 @@ fn offers_that_nobody_answers_are_closed() {
 
 #[test]
 fn an_offer_that_cannot_be_made_does_not_hold_up_the_announce() {
-    let mut signalling = Signalling::new(1);
+    let mut signalling = signalling();
     signalling.announce(NOW, key(1), request(AnnounceEvent::Regular, 2));
     signalling.opened(NOW, URL);
     let wanted = conns(&effects(&mut signalling));
@@ -203,9 +209,27 @@ fn the_last_torrent_to_stop_closes_the_socket() {
 
 #[test]
 fn other_trackers_than_websocket_ones_are_not_in_reach() {
-    let mut signalling = Signalling::new(1);
+    let mut signalling = signalling();
     let request = AnnounceRequest { url: "udp://a:1".into(), ..request(AnnounceEvent::Started, 5) };
     signalling.announce(NOW, key(1), request);
     assert!(matches!(effects(&mut signalling).as_slice(), [Effect::Announced(_, Err(_))]));
     assert_eq!(signalling.status("udp://a:1", HASH), TrackerStatus::Unreachable);
+}
+
+#[test]
+fn all_but_the_first_offer_wait_for_the_nodes_stun_but_not_for_ever() {
+    for tick in [false, true] {
+        let mut signalling = Signalling::new(1);
+        signalling.announce(NOW, key(1), request(AnnounceEvent::Started, 5));
+        signalling.opened(NOW, URL);
+        assert_eq!(conns(&effects(&mut signalling)).len(), 1);
+        if tick {
+            signalling.tick(NOW + Duration::from_secs(1));
+            assert_eq!(conns(&effects(&mut signalling)).len(), 0);
+            signalling.tick(NOW + Duration::from_secs(3));
+        } else {
+            signalling.set_stun(NOW, vec!["stun:node:1".into()]);
+        }
+        assert_eq!(conns(&effects(&mut signalling)).len(), 4);
+    }
 }
