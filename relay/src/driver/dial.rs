@@ -20,11 +20,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Connects to a peer, within the time limit.
 ///
 /// Where we listen on one address only (`listen`), connections leave from it too: on a machine with
-/// several, peers and trackers then know us by one.
+/// several, peers and trackers then know us by one. From this machine alone nothing leads to other machines, so
+/// a listener on loopback binds nobody who dials elsewhere.
 pub(super) async fn connect(address: SocketAddr, listen: Option<SocketAddr>) -> io::Result<TcpStream> {
     let from = listen
         .map(|listen| listen.ip())
-        .filter(|ip| !ip.is_unspecified() && ip.is_ipv4() == address.is_ipv4());
+        .filter(|ip| !ip.is_unspecified() && ip.is_ipv4() == address.is_ipv4())
+        .filter(|ip| ip.is_loopback() == address.ip().is_loopback());
     let connect = async {
         let Some(ip) = from else { return TcpStream::connect(address).await };
         let socket = if ip.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
