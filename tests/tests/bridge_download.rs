@@ -101,7 +101,8 @@ async fn the_node_stays_inside_its_cache_when_the_torrent_is_larger() {
         page.wait_complete(&torrent.info_hash, Duration::from_secs(400)).await;
 
         let grown = node.process().peak_rss().saturating_sub(before);
-        let bound = (256 + 64) * MIB;
+        // The cache, and a half of it for whatever the allocator and the connections hold: less than the torrent.
+        let bound = (256 + 128) * MIB;
         assert!(grown < bound, "the node grew by {} MiB", grown / MIB);
         assert_eq!(content::files_with_content(node.data()), Vec::<std::path::PathBuf>::new());
     })
