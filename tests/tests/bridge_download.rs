@@ -49,7 +49,6 @@ async fn a_tab_downloads_a_planted_torrent_that_only_transmission_seeds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "open: not seen passing yet"]
 async fn a_torrent_of_many_files_arrives_file_by_file() {
     scene::run(async |s| {
         let node = Anatomic::up(s).await;
