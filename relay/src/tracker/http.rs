@@ -47,7 +47,7 @@ impl Tracker {
         let small = counts.complete.saturating_add(counts.incomplete) < 10;
         Ok(AnnounceReply {
             interval: if small { self.config.small_interval } else { self.config.classic_interval },
-            min_interval: Some(self.config.small_interval.min(60)),
+            min_interval: Some(self.config.min_interval),
             complete: Some(counts.complete),
             incomplete: Some(counts.incomplete),
             peers,

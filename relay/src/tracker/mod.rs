@@ -28,6 +28,8 @@ pub struct Config {
     pub classic_interval: u32,
     /// The same while a swarm has fewer than ten peers, so that first comers find each other soon.
     pub small_interval: u32,
+    /// Seconds that a classic client waits even where it is in a hurry.
+    pub min_interval: u32,
     /// Seconds between announces of browsers.
     pub browser_interval: u32,
     /// Most addresses in a reply.
@@ -55,7 +57,8 @@ impl Default for Config {
         Self {
             // Half of what is usual: a bridge is listed only while browsers are behind it.
             classic_interval: 900,
-            small_interval: 120,
+            small_interval: 60,
+            min_interval: 10,
             browser_interval: 120,
             reply_peers: 50,
             queue: 16,

@@ -17,7 +17,13 @@ const SHORTEST: Duration = Duration::from_secs(30);
 /// Nor at longer ones.
 const LONGEST: Duration = Duration::from_secs(3_600);
 /// Sooner than this nobody is asked again, even where we are in a hurry.
-const HURRY: Duration = Duration::from_secs(15);
+const HURRY: Duration = Duration::from_secs(10);
+/// The same of a tracker whose socket is open anyway.
+const SOCKET_HURRY: Duration = Duration::from_secs(4);
+/// First wait of a leech that gets nothing; doubled with each time it asks in vain.
+const LONELY: Duration = Duration::from_secs(4);
+/// Longest such wait.
+const LONGEST_LONELY: Duration = Duration::from_secs(900);
 /// Wait after a first failure; doubled with each.
 const RETRY: Duration = Duration::from_secs(5);
 /// Longest such wait.
@@ -30,6 +36,8 @@ const MAX_TRACKERS: usize = 100;
 pub(crate) struct Announcer {
     trackers: Vec<Tracker>,
     tiers: usize,
+    /// Since when nothing comes: when to ask again out of turn, and how long to wait after that.
+    lonely: Option<(Time, Duration)>,
 }
 
 /// An announce that is due.
@@ -225,13 +233,31 @@ impl Announcer {
         }
     }
 
+    /// To be told often while a torrent wants something, and whether it gets it. Two leeches that came just before
+    /// the first seed would else wait a whole interval; so they ask again, ever more rarely.
+    pub(crate) fn look_around(&mut self, now: Time, gets_something: bool) {
+        self.lonely = match self.lonely {
+            _ if gets_something => None,
+            None => Some((now + LONELY, LONELY * 2)),
+            Some((at, wait)) if at <= now => {
+                self.hurry(now);
+                Some((now + wait, (wait * 2).min(LONGEST_LONELY)))
+            }
+            waiting => waiting,
+        };
+    }
+
     /// More peers are needed: ask as soon as the trackers allow.
     pub(crate) fn hurry(&mut self, now: Time) {
         for tracker in &mut self.trackers {
+            let hurry = match tracker.kind {
+                Kind::ByAddress => HURRY,
+                Kind::WebSocket => SOCKET_HURRY,
+            };
             let allowed = if tracker.failures > 0 {
                 tracker.last + RETRY * 2u32.pow(tracker.failures.min(4) - 1)
             } else {
-                tracker.last + tracker.min_interval.unwrap_or(HURRY).clamp(HURRY, tracker.interval)
+                tracker.last + tracker.min_interval.unwrap_or(hurry).clamp(hurry, tracker.interval)
             };
             tracker.next = tracker.next.min(allowed.max(now));
         }
@@ -347,5 +373,24 @@ mod tests {
         announcer.answered(now, 0, &reply);
         announcer.hurry(now + Duration::from_secs(1));
         assert_eq!(announcer.next_at(&config), now + Duration::from_secs(40));
+    }
+
+    #[test]
+    fn a_leech_that_gets_nothing_asks_again_ever_more_rarely() {
+        let config = Config::default();
+        let mut announcer = announcer(&config, &[&["http://a/"], &["wss://b/"]]);
+        let mut asked = [Vec::new(), Vec::new()];
+        for secs in 0..200 {
+            let now = Time::from_secs(secs);
+            announcer.look_around(now, false);
+            while let Some(due) = announcer.poll(&config, now) {
+                asked[due.tracker].push(secs);
+                announcer.answered(now, due.tracker, &AnnounceReply::default());
+            }
+        }
+        assert_eq!(asked, [vec![0, 10, 20, 30, 60, 124], vec![0, 4, 12, 28, 60, 124]]);
+        announcer.look_around(Time::from_secs(200), true);
+        announcer.look_around(Time::from_secs(300), false);
+        assert_eq!(due(&mut announcer, &config, Time::from_secs(303)), []);
     }
 }

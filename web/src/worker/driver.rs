@@ -31,8 +31,6 @@ use web_sys::{DedicatedWorkerGlobalScope, RtcDataChannel};
 const TICK: u32 = 250;
 /// Ticks between the rarer duties: a second.
 const TICKS_A_SECOND: u32 = 1000 / TICK;
-/// First wait of a torrent that gets nothing before it looks for peers again, and the longest.
-const LONELY: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(60));
 /// How often the browser is asked for the room that is left.
 const ROOM_EVERY: Duration = Duration::from_secs(10);
 
@@ -352,7 +350,6 @@ impl Driver {
             for conn in self.peers.given_up(now) {
                 self.channel_closed(conn);
             }
-            self.look_for_peers(now);
             if now.since(self.room_asked.get()) > ROOM_EVERY && self.is_busy() {
                 self.room_changed();
             }
@@ -369,28 +366,5 @@ impl Driver {
     fn is_busy(&self) -> bool {
         let engine = self.engine.borrow();
         engine.torrents().any(|key| engine.view(key).is_some_and(|view| view.download_rate > 0))
-    }
-
-    /// Torrents that want something and get nothing ask for introductions again, ever more rarely.
-    fn look_for_peers(&self, now: Time) {
-        let engine = self.engine.borrow();
-        for (key, listed) in self.list.borrow_mut().iter_mut() {
-            let idle = engine.view(*key).is_some_and(|view| {
-                matches!(view.state, State::Metadata | State::Downloading) && view.download_rate == 0
-            });
-            if !idle {
-                listed.lonely = None;
-                continue;
-            }
-            let (first, longest) = LONELY;
-            match listed.lonely {
-                None => listed.lonely = Some((now + first, first * 2)),
-                Some((at, wait)) if at <= now => {
-                    self.signalling.borrow_mut().again(now, listed.info_hash);
-                    listed.lonely = Some((now + wait, (wait * 2).min(longest)));
-                }
-                Some(_) => {}
-            }
-        }
     }
 }

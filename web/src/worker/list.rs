@@ -50,8 +50,6 @@ pub struct Listed {
     pub planted: Planted,
     /// What the tabs were told last.
     pub shown: Shown,
-    /// When to look for peers again, and how long to wait after that, while it gets nothing.
-    pub lonely: Option<(Time, Duration)>,
     record: Option<Rc<Slot>>,
     saved: Time,
     dirty: bool,
@@ -189,7 +187,6 @@ impl Driver {
             metainfo,
             planted: Planted::Unknown,
             shown: Shown::default(),
-            lonely: None,
             record,
             saved: Time::ZERO,
             dirty: true,

@@ -311,7 +311,8 @@ impl Torrent {
             return;
         }
         if now >= self.next_tick {
-            self.next_tick = if self.swarm.members.is_empty() { Time::NEVER } else { now + TICK };
+            let idle = self.swarm.members.is_empty() && !self.is_leeching();
+            self.next_tick = if idle { Time::NEVER } else { now + TICK };
             self.tick(shared);
         }
         self.swarm.announce(shared, self.left());
@@ -326,6 +327,10 @@ impl Torrent {
                 self.close(shared, key, reason);
             }
         }
+        if self.is_leeching() {
+            let gets_something = self.swarm.down.bytes_per_second(now) > 0;
+            self.swarm.announcer.look_around(now, gets_something);
+        }
         match &mut self.body {
             Body::Awaiting(_) => self.ask_metadata(now, None),
             Body::Store(store) => {
@@ -334,6 +339,15 @@ impl Torrent {
                 }
             }
             Body::Bridge(bridge) => bridge.tick(now, &mut self.swarm.members, &mut shared.cache),
+        }
+    }
+
+    /// Whether it wants something from others for itself.
+    fn is_leeching(&self) -> bool {
+        match &self.body {
+            Body::Awaiting(_) => true,
+            Body::Store(store) => !store.is_done(),
+            Body::Bridge(_) => false,
         }
     }
 
