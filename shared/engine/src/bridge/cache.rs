@@ -79,7 +79,8 @@ impl<T: Copy + Eq + Hash, P: Copy> BlockCache<T, P> {
         });
         let length = data.len();
         match piece.blocks.get_mut(block.index().0 as usize) {
-            Some(slot @ None) => *slot = Some((data, from)),
+            // Copied: a slice would keep the whole buffer alive in which it was received, a third more on the whole.
+            Some(slot @ None) => *slot = Some((Bytes::copy_from_slice(&data), from)),
             _ => return Inserted::Ignored,
         }
         piece.filled += 1;
