@@ -12,6 +12,7 @@ pub mod link;
 pub mod planter;
 pub mod proof;
 pub mod receipt;
+pub mod sharing;
 pub mod signed;
 mod text;
 
