@@ -71,7 +71,10 @@ async fn swarms(bridge: Bridge) {
     loop {
         let everyone = tokio::select! {
             change = changes.recv() => match change {
-                Ok(SwarmChange { info_hash, kind: Change::ClassicCame(address) }) => {
+                Ok(SwarmChange {
+                    info_hash,
+                    kind: Change::ClassicCame(address) | Change::GuestCame(address),
+                }) => {
                     if let Some(torrent) = bridge.find(&info_hash)
                         && Some(address) != bridge.tcp()
                     {

@@ -7,6 +7,7 @@ pub mod address;
 pub mod http;
 pub mod node_peer;
 pub mod roster;
+pub mod sharing;
 pub mod snapshot;
 pub mod socket;
 mod swarm;

@@ -3,18 +3,19 @@
 //! In memory only; the doors ([`super::http`], [`super::socket`]) speak, this remembers. Bounded: beyond the ceiling newcomers
 //! are refused. Keys are what a stranger cannot choose: the address a request came from, the socket it came over.
 
+use super::sharing::Abroad;
 use super::snapshot::KeptPeer;
-use super::swarm::{Browser, Classic, Swarm};
+use super::swarm::{Browser, Classic, Swarm, Target};
 use anatomic_core::{InfoHash, PeerId};
 use anatomic_wire::tracker::Event;
 use anatomic_wire::tracker::announce::AnnounceRequest;
 use anatomic_wire::tracker::scrape::SwarmCounts;
 use anatomic_wire::tracker::websocket::{Offer, ServerMessage, WsAnnounce};
 use fastrand::Rng;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
 
@@ -87,6 +88,8 @@ pub enum Change {
     BrowserCame,
     /// A browser went.
     BrowserWent,
+    /// A sister node spoke of a classic peer that we did not know, no bridge of a node.
+    GuestCame(SocketAddr),
 }
 
 /// The store holds as many peers as it may.
@@ -100,17 +103,31 @@ pub enum Full {
     Address,
 }
 
-struct Shard {
-    swarms: HashMap<InfoHash, Swarm>,
-    rng: Rng,
+pub(super) struct Shard {
+    pub(super) swarms: HashMap<InfoHash, Swarm>,
+    pub(super) rng: Rng,
+    /// Swarms in which something happened since sisters were told; nothing is noted where there are none.
+    pub(super) touched: Option<HashSet<InfoHash>>,
+}
+
+impl Shard {
+    pub(super) fn touch(&mut self, info_hash: &InfoHash) {
+        if let Some(touched) = &mut self.touched {
+            touched.insert(*info_hash);
+        }
+    }
 }
 
 /// All swarms.
 pub struct Swarms {
-    limits: Limits,
-    shards: Vec<Mutex<Shard>>,
+    pub(super) limits: Limits,
+    pub(super) shards: Vec<Mutex<Shard>>,
     peers: AtomicUsize,
-    changes: broadcast::Sender<SwarmChange>,
+    pub(super) changes: broadcast::Sender<SwarmChange>,
+    /// Takes what goes to browsers of sister nodes.
+    pub(super) abroad: OnceLock<mpsc::Sender<Abroad>>,
+    /// Where the clock of the guests begins.
+    pub(super) begun: Instant,
 }
 
 impl Swarms {
@@ -118,13 +135,16 @@ impl Swarms {
     #[must_use]
     pub fn new(limits: Limits, seed: u64) -> Self {
         let shard = |number: usize| {
-            Mutex::new(Shard { swarms: HashMap::new(), rng: Rng::with_seed(seed ^ (number as u64 + 1)) })
+            let rng = Rng::with_seed(seed ^ (number as u64 + 1));
+            Mutex::new(Shard { swarms: HashMap::new(), rng, touched: None })
         };
         Self {
             limits,
             shards: (0..SHARDS).map(shard).collect(),
             peers: AtomicUsize::new(0),
             changes: broadcast::channel(1_024).0,
+            abroad: OnceLock::new(),
+            begun: Instant::now(),
         }
     }
 
@@ -134,23 +154,21 @@ impl Swarms {
         self.changes.subscribe()
     }
 
-    /// Up to `count` addresses of classic peers, drawn at random.
+    /// Up to `count` addresses of classic peers, those that sisters know included, drawn at random.
     #[must_use]
     pub fn classic_peers(&self, info_hash: &InfoHash, count: usize) -> Vec<SocketAddr> {
         let mut shard = self.shard(info_hash);
-        let Shard { swarms, rng } = &mut *shard;
-        swarms.get(info_hash).map_or_else(Vec::new, |swarm| {
-            swarm.classic.draw(rng, count, None).into_iter().map(|(address, _)| *address).collect()
-        })
+        let Shard { swarms, rng, .. } = &mut *shard;
+        swarms.get(info_hash).map_or_else(Vec::new, |swarm| swarm.draw_classic(rng, count, None))
     }
 
-    /// Seeds, completed downloads and leeches of a swarm, both kinds together.
+    /// Seeds, completed downloads and leeches of a swarm, both kinds together, those that sisters know included.
     #[must_use]
     pub fn counts(&self, info_hash: &InfoHash) -> SwarmCounts {
         self.shard(info_hash).swarms.get(info_hash).map_or_else(SwarmCounts::default, Swarm::counts)
     }
 
-    /// How many classic peers and how many browsers a swarm has.
+    /// How many classic peers and how many browsers of our own a swarm has.
     #[must_use]
     pub fn sizes(&self, info_hash: &InfoHash) -> (usize, usize) {
         self.shard(info_hash)
@@ -198,6 +216,7 @@ impl Swarms {
         if swarm.classic.get(&peer.address).is_none() {
             swarm.classic.insert(peer.address, Classic { seed: peer.seed, seen });
             swarm.recount(false, peer.seed);
+            shard.touch(&info_hash);
             self.note(&info_hash, 1, Change::ClassicCame(peer.address));
         }
     }
@@ -216,7 +235,8 @@ impl Swarms {
         let info_hash = request.info_hash;
         let address = SocketAddr::new(ip.to_canonical(), request.port);
         let mut shard = self.shard(&info_hash);
-        let Shard { swarms, rng } = &mut *shard;
+        shard.touch(&info_hash);
+        let Shard { swarms, rng, .. } = &mut *shard;
         if request.event == Some(Event::Stopped) {
             // One that we never knew is not inserted to be removed.
             if let Some(swarm) = swarms.get_mut(&info_hash)
@@ -249,8 +269,7 @@ impl Swarms {
             swarm.recount(false, seed);
             self.note(&info_hash, 1, Change::ClassicCame(address));
         }
-        let peers =
-            swarm.classic.draw(rng, want, Some(&address)).into_iter().map(|(address, _)| *address).collect();
+        let peers = swarm.draw_classic(rng, want, Some(&address));
         let counts = swarm.counts();
         if swarm.is_empty() {
             swarms.remove(&info_hash);
@@ -274,7 +293,8 @@ impl Swarms {
     ) -> Result<SwarmCounts, Full> {
         let info_hash = announce.info_hash;
         let mut shard = self.shard(&info_hash);
-        let Shard { swarms, rng } = &mut *shard;
+        shard.touch(&info_hash);
+        let Shard { swarms, rng, .. } = &mut *shard;
         if announce.event == Some(Event::Stopped) {
             if let Some(swarm) = swarms.get_mut(&info_hash)
                 && swarm.remove_browser(&socket.id)
@@ -322,7 +342,8 @@ impl Swarms {
             swarm.recount(false, seed);
             self.note(&info_hash, 1, Change::BrowserCame);
         }
-        swarm.pass_offers(now, rng, socket.id, info_hash, offers, self.limits.offer_lifetime);
+        let abroad = swarm.pass_offers(now, rng, socket.id, info_hash, offers, self.limits.offer_lifetime);
+        self.send_abroad(info_hash, announce.peer_id, abroad);
         Ok(swarm.counts())
     }
 
@@ -341,10 +362,15 @@ impl Swarms {
         let Some(answerer) = swarm.browsers.get_mut(&from) else { return false };
         answerer.seen = now;
         let peer_id = answerer.peer_id;
+        if let Some(sister) =
+            swarm.visiting.as_mut().and_then(|visiting| visiting.answered(from, to, &answer))
+        {
+            return self.answer_abroad(sister, info_hash, *to, peer_id, answer);
+        }
         let Some(offerer) = swarm.by_peer_id.get(to).and_then(|id| swarm.browsers.get_mut(id)) else {
             return false;
         };
-        if offerer.offers.get(&answer.id).is_none_or(|(asked, _)| *asked != from) {
+        if offerer.offers.get(&answer.id).is_none_or(|(asked, _)| *asked != Target::Socket(from)) {
             return false;
         }
         offerer.offers.remove(&answer.id);
@@ -360,6 +386,7 @@ impl Swarms {
             if swarm.is_empty() {
                 shard.swarms.remove(info_hash);
             }
+            shard.touch(info_hash);
             self.note(info_hash, -1, Change::BrowserWent);
         }
     }
@@ -368,7 +395,9 @@ impl Swarms {
     pub fn expire(&self, now: Instant) {
         let old = |seen: Instant, lifetime| now.saturating_duration_since(seen) > lifetime;
         for shard in &self.shards {
-            lock(shard).swarms.retain(|info_hash, swarm| {
+            let Shard { swarms, touched, .. } = &mut *lock(shard);
+            swarms.retain(|info_hash, swarm| {
+                let before = (swarm.classic.len(), swarm.browsers.len());
                 let gone: Vec<_> = swarm
                     .classic
                     .iter()
@@ -391,6 +420,12 @@ impl Swarms {
                     swarm.remove_browser(&socket);
                     self.note(info_hash, -1, Change::BrowserWent);
                 }
+                swarm.expire_visiting(self.time(now), |at| old(at, self.limits.offer_lifetime));
+                if (swarm.classic.len(), swarm.browsers.len()) != before
+                    && let Some(touched) = touched
+                {
+                    touched.insert(*info_hash);
+                }
                 !swarm.is_empty()
             });
         }
@@ -410,7 +445,7 @@ impl Swarms {
         let _ = self.changes.send(SwarmChange { info_hash: *info_hash, kind });
     }
 
-    fn shard(&self, info_hash: &InfoHash) -> MutexGuard<'_, Shard> {
+    pub(super) fn shard(&self, info_hash: &InfoHash) -> MutexGuard<'_, Shard> {
         // The last byte: the first few are what people mine for vanity. `SHARDS` locks exist, so one is always found.
         let [.., last] = info_hash.as_bytes();
         let number = usize::from(*last) % self.shards.len().max(1);
@@ -420,7 +455,7 @@ impl Swarms {
 }
 
 /// A lock is held only for bookkeeping that cannot fail half-way, so a poisoned one is still good.
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+pub(super) fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -180,12 +180,7 @@ impl Guests {
 
     /// Up to `count` guests that `wanted` accepts, beginning at a random place of the row.
     #[must_use]
-    pub fn draw(
-        &self,
-        rng: &mut Rng,
-        count: usize,
-        wanted: impl Fn(&Contact, bool) -> bool,
-    ) -> Vec<Contact> {
+    pub fn draw(&self, rng: &mut Rng, count: usize, wanted: impl Fn(&Contact, bool) -> bool) -> Vec<Contact> {
         if self.row.is_empty() || count == 0 {
             return Vec::new();
         }
@@ -257,7 +252,8 @@ mod tests {
     const B: Key = Key([2; 32]);
 
     fn peer(number: u16, age: u16) -> SharedPeer {
-        let contact = Contact::Address(format!("8.8.{}.{}:6881", number / 256, number % 256).parse().unwrap());
+        let contact =
+            Contact::Address(format!("8.8.{}.{}:6881", number / 256, number % 256).parse().unwrap());
         SharedPeer { contact, seed: number == 0, bridge: false, age }
     }
 
