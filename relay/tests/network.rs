@@ -27,6 +27,7 @@ async fn plant(supernode: &Process, nodes: usize) -> Result<planter::Outcome, pl
         nodes,
         supernodes: vec![supernode.url.clone()],
         listing: Listing::Listed,
+        prefer: Vec::new(),
     };
     planter::plant(wish, planter_identity(), |_: Progress| {}).await
 }

@@ -187,6 +187,7 @@ fn no_bytes_break_or_forge_a_signed_statement() {
         url: "https://node.example".into(),
         planter: Key([3; 32]),
         sisters: vec![Key([4; 32])],
+        listing: Listing::Listed,
         issued: UnixTime(1_800_000_000),
         expires: UnixTime(1_800_100_000),
     };

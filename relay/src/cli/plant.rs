@@ -81,6 +81,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         nodes: args.nodes.map_or(DEFAULT_NODES, usize::from),
         supernodes,
         listing: if args.unlisted { Listing::Unlisted } else { Listing::Listed },
+        prefer: Vec::new(),
     };
     let first = wish.supernodes.first().cloned().unwrap_or_default();
     // On stderr: standard output is for the link.

@@ -194,6 +194,7 @@ async fn lookup(app: &App, info_hash: &InfoHash) -> Answer<Lookup> {
                 seeds: 0,
                 leeches: 0,
                 seed_seen: None,
+                swarm: None,
                 nodes,
                 receipts: planted.receipts.clone(),
             }

@@ -325,6 +325,7 @@ impl Planting {
             url: self.settings.url.clone(),
             planter: claim.planter,
             sisters: claim.sisters.clone(),
+            listing: claim.listing,
             issued: now,
             expires: now.plus(lease),
         };

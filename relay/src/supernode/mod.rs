@@ -200,6 +200,7 @@ impl Supernode {
             seeds: 0,
             leeches: 0,
             seed_seen: None,
+            swarm: None,
             nodes,
             receipts,
         }))

@@ -58,6 +58,7 @@ fn receipt(node: &Identity, url: &str, info_hash: InfoHash, lease: u64) -> Signe
         url: url.into(),
         planter: Identity::from_seed([99; 32]).key(),
         sisters: vec![],
+        listing: Listing::Listed,
         issued: now,
         expires: now.plus(lease),
     };

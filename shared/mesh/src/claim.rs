@@ -71,17 +71,26 @@ impl Statement for Claim {
     }
 
     fn read(body: Value<'_, '_>) -> Option<Self> {
-        let unlisted = body.get(b"unlisted").is_some();
         Some(Self {
             info_hash: InfoHash(signed::array(body, "info_hash")?),
             info_hash_v2: signed::optional_array(body, "info_hash_v2")?,
             node: Key(signed::array(body, "node")?),
             planter: Key(signed::array(body, "planter")?),
             sisters: signed::keys(body, "sisters")?,
-            listing: if unlisted { Listing::Unlisted } else { Listing::Listed },
+            listing: signed::listing(body),
             issued: signed::time(body, "issued")?,
         })
     }
+}
+
+/// How far a withdrawal reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Who is told forgets its own part.
+    #[default]
+    Here,
+    /// The planter wants the torrent gone everywhere: supernodes tell each other.
+    Everywhere,
 }
 
 /// "Track it no longer." Signed by the planter; sent to each node and supernode by itself.
@@ -93,7 +102,9 @@ pub struct Withdrawal {
     pub node: Key,
     /// Who planted.
     pub planter: Key,
-    /// When it was written.
+    /// How far it reaches.
+    pub reach: Reach,
+    /// When it was written. Receipts that are younger stay.
     pub issued: UnixTime,
 }
 
@@ -115,12 +126,16 @@ impl Statement for Withdrawal {
     }
 
     fn entries(&self) -> Vec<(&'static str, Item)> {
-        vec![
+        let mut entries = vec![
             ("info_hash", Item::from(&self.info_hash.0[..])),
             ("issued", Item::from(self.issued.0)),
             ("node", Item::from(&self.node.0[..])),
             ("planter", Item::from(&self.planter.0[..])),
-        ]
+        ];
+        if self.reach == Reach::Everywhere {
+            entries.push(("everywhere", Item::Integer(1)));
+        }
+        entries
     }
 
     fn read(body: Value<'_, '_>) -> Option<Self> {
@@ -128,12 +143,13 @@ impl Statement for Withdrawal {
             info_hash: InfoHash(signed::array(body, "info_hash")?),
             node: Key(signed::array(body, "node")?),
             planter: Key(signed::array(body, "planter")?),
+            reach: if body.get(b"everywhere").is_some() { Reach::Everywhere } else { Reach::Here },
             issued: signed::time(body, "issued")?,
         })
     }
 }
 
-fn fresh(named: Key, issued: UnixTime, node: Key, now: UnixTime) -> Result<(), SignedError> {
+pub(crate) fn fresh(named: Key, issued: UnixTime, node: Key, now: UnixTime) -> Result<(), SignedError> {
     if named != node {
         return Err(SignedError::WrongSigner);
     }

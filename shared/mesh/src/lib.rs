@@ -5,8 +5,12 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod adoption;
 pub mod api;
+pub mod blocks;
 pub mod claim;
+pub mod counts;
+pub mod feed;
 pub mod identity;
 pub mod link;
 pub mod planter;
@@ -16,7 +20,8 @@ pub mod sharing;
 pub mod signed;
 mod text;
 
-pub use claim::{Claim, Listing, Withdrawal};
+pub use adoption::Adoption;
+pub use claim::{Claim, Listing, Reach, Withdrawal};
 pub use identity::{Identity, Key};
 pub use link::PlantedLink;
 pub use planter::Planter;

@@ -17,6 +17,8 @@ use std::fmt;
 pub const MAX_NODES: usize = 8;
 /// On how many nodes a torrent is planted unless somebody says otherwise.
 pub const DEFAULT_NODES: usize = 3;
+/// How many supernodes are asked for nodes at a time.
+const ASKED_AT_ONCE: usize = 3;
 /// How many supernodes get the receipts, where that many are known.
 const HANDOVERS: usize = 2;
 /// Most supernodes that are asked before the planter gives up.
@@ -51,6 +53,8 @@ pub struct Wish {
     pub supernodes: Vec<String>,
     /// Whether search may find it.
     pub listing: Listing,
+    /// Nodes that are asked before those that supernodes offer: a person chose them, or they hold the torrent already.
+    pub prefer: Vec<NodeEntry>,
 }
 
 /// What the caller is to do, or to show.
@@ -212,6 +216,8 @@ pub struct Planter {
     to_ask: VecDeque<String>,
     known: Vec<String>,
     answered: Vec<String>,
+    /// How many supernodes are being asked for nodes.
+    asking: usize,
     candidates: BTreeMap<usize, Candidate>,
     /// Supernodes that may still get the receipts, that are getting them, that have them.
     to_tell: VecDeque<String>,
@@ -233,6 +239,7 @@ impl Planter {
             to_ask: VecDeque::new(),
             known: Vec::new(),
             answered: Vec::new(),
+            asking: 0,
             candidates: BTreeMap::new(),
             to_tell: VecDeque::new(),
             telling: 0,
@@ -244,6 +251,7 @@ impl Planter {
         for supernode in planter.wish.supernodes.clone() {
             planter.learn_supernode(&supernode);
         }
+        planter.wish.prefer.clone().into_iter().for_each(|node| planter.learn_node(node));
         planter.ask_next();
         planter
     }
@@ -255,9 +263,7 @@ impl Planter {
 
     /// The answer to [`Output::AskNodes`].
     pub fn handle_offer(&mut self, supernode: &str, offer: Result<Offer, String>) {
-        if self.phase != Phase::Offers {
-            return;
-        }
+        self.asking = self.asking.saturating_sub(1);
         match offer {
             Ok(offer) => {
                 self.answered.push(supernode.to_owned());
@@ -274,7 +280,11 @@ impl Planter {
             }
             Err(reason) => self.supernode_failed(supernode, reason),
         }
-        if self.candidates.len() >= self.wish.nodes || self.to_ask.is_empty() {
+        // A late answer is welcome for its spares and as one that gets the receipts.
+        if self.phase != Phase::Offers {
+            return;
+        }
+        if self.candidates.len() >= self.wish.nodes {
             self.phase = Phase::Nodes;
             self.plant_next();
         } else {
@@ -348,16 +358,17 @@ impl Planter {
         }
     }
 
+    /// Asks as many supernodes at a time as are worth it; one that is dead then costs no time.
     fn ask_next(&mut self) {
-        match self.to_ask.pop_front() {
-            Some(supernode) => {
-                let count = (self.wish.nodes * 2).min(MAX_NODES * 2);
-                self.outputs.push_back(Output::AskNodes { supernode, count });
-            }
-            None => {
-                self.phase = Phase::Nodes;
-                self.plant_next();
-            }
+        while self.asking < ASKED_AT_ONCE {
+            let Some(supernode) = self.to_ask.pop_front() else { break };
+            let count = (self.wish.nodes * 2).min(MAX_NODES * 2);
+            self.asking += 1;
+            self.outputs.push_back(Output::AskNodes { supernode, count });
+        }
+        if self.asking == 0 {
+            self.phase = Phase::Nodes;
+            self.plant_next();
         }
     }
 

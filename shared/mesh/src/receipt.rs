@@ -2,6 +2,7 @@
 //!
 //! Verified offline by anyone. A supernode indexes and redirects by receipts only; a claim alone moves nobody.
 
+use crate::claim::Listing;
 use crate::identity::Key;
 use crate::signed::{self, MAX_SKEW, SignedError, Statement, UnixTime};
 use anatomic_core::bencode::{Item, Value};
@@ -27,6 +28,8 @@ pub struct Receipt {
     pub planter: Key,
     /// The other nodes that track the torrent, as far as the planter named them.
     pub sisters: Vec<Key>,
+    /// Whether search may find it. Supernodes pass receipts of unlisted torrents to nobody.
+    pub listing: Listing,
     /// When it was written.
     pub issued: UnixTime,
     /// When the lease ends.
@@ -63,6 +66,9 @@ impl Statement for Receipt {
             ("url", Item::from(self.url.as_str())),
         ];
         entries.extend(self.info_hash_v2.map(|hash| ("info_hash_v2", Item::from(&hash[..]))));
+        if self.listing == Listing::Unlisted {
+            entries.push(("unlisted", Item::Integer(1)));
+        }
         entries
     }
 
@@ -74,6 +80,7 @@ impl Statement for Receipt {
             url: signed::url(body, "url")?,
             planter: Key(signed::array(body, "planter")?),
             sisters: signed::keys(body, "sisters")?,
+            listing: signed::listing(body),
             issued: signed::time(body, "issued")?,
             expires: signed::time(body, "expires")?,
         })
@@ -93,6 +100,7 @@ mod tests {
             url: "https://node.example".into(),
             planter: Identity::from_seed([2; 32]).key(),
             sisters: vec![Identity::from_seed([3; 32]).key()],
+            listing: Listing::Listed,
             issued: UnixTime(1_800_000_000),
             expires: UnixTime(1_800_000_000 + DEFAULT_LEASE),
         }

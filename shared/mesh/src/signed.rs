@@ -3,6 +3,7 @@
 //! A [`Signed`] value in hand was verified; nothing else can make one. What bodies say is the modules' of their
 //! kinds: receipts, claims, withdrawals, proofs.
 
+use crate::claim::Listing;
 use crate::identity::{Identity, Key};
 use crate::{VERSION, text};
 use anatomic_core::bencode::{self, Item, Limits, Value};
@@ -197,6 +198,11 @@ pub(crate) fn keys(body: Value<'_, '_>, key: &str) -> Option<Vec<Key>> {
     let list = body.get(key.as_bytes())?;
     let keys = list.items().map(|item| item.as_bytes()?.try_into().ok().map(Key));
     keys.collect::<Option<Vec<_>>>().filter(|keys| keys.len() <= 16)
+}
+
+/// Reads whether search may find a torrent.
+pub(crate) fn listing(body: Value<'_, '_>) -> Listing {
+    if body.get(b"unlisted").is_some() { Listing::Unlisted } else { Listing::Listed }
 }
 
 /// Writes a list of keys.

@@ -190,7 +190,13 @@ impl Driver {
             return;
         };
         self.set_planted(info_hash, Planted::Asking);
-        let wish = Wish { subject, nodes: DEFAULT_NODES, supernodes, listing: Listing::default() };
+        let wish = Wish {
+            subject,
+            nodes: DEFAULT_NODES,
+            supernodes,
+            listing: Listing::default(),
+            prefer: Vec::new(),
+        };
         let driver = Rc::clone(self);
         spawn_local(async move {
             match plant(wish, identity).await {

@@ -146,6 +146,7 @@ fn only_its_planter_unplants_and_the_last_one_takes_the_torrent_along() {
             info_hash: hash,
             node: bed.node.key(),
             planter: identity.key(),
+            reach: anatomic_mesh::Reach::Here,
             issued: clock::now(),
         };
         planting.withdraw(&WithdrawRequest { withdrawal: Signed::new(withdrawal, &identity).unwrap() })

@@ -2,6 +2,7 @@
 //!
 //! Ages are in seconds before the answer, so that nobody's clock matters.
 
+use super::Swarm;
 use crate::{Key, Proof, Receipt, Signed, text};
 use anatomic_core::{InfoHash, Sha256Hash};
 use serde::{Deserialize, Serialize};
@@ -177,6 +178,9 @@ pub struct Lookup {
     /// Seconds since a seed was last known to be alive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed_seen: Option<u64>,
+    /// The swarm at the process that answers, if it tracks the torrent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swarm: Option<Swarm>,
     /// The nodes that track it, living ones first.
     #[serde(default)]
     pub nodes: Vec<NodeEntry>,

@@ -36,6 +36,7 @@ fn wish(nodes: usize, supernodes: &[&str]) -> Wish {
         nodes,
         supernodes: supernodes.iter().map(|url| (*url).to_owned()).collect(),
         listing: Listing::Listed,
+        prefer: Vec::new(),
     }
 }
 
@@ -101,6 +102,7 @@ impl World {
             url: node.url.clone(),
             planter: request.claim.planter,
             sisters: request.claim.sisters.clone(),
+            listing: request.claim.listing,
             issued: NOW,
             expires: NOW.plus(crate::receipt::DEFAULT_LEASE),
         };
@@ -212,6 +214,7 @@ fn a_receipt_about_something_else_counts_as_a_refusal() {
         url: "http://node1".into(),
         planter: host(200).key(),
         sisters: Vec::new(),
+        listing: Listing::Listed,
         issued: NOW,
         expires: NOW.plus(100),
     };
@@ -219,4 +222,12 @@ fn a_receipt_about_something_else_counts_as_a_refusal() {
     planter.handle_planted(host(1).key(), Ok(Planted { receipt }));
     let last = std::iter::from_fn(|| planter.poll_output()).last();
     assert!(matches!(last, Some(Output::Failed(_))), "{last:?}");
+}
+
+#[test]
+fn nodes_that_a_person_chose_are_asked_first() {
+    let mut world = World { nodes: vec![1, 2, 3], ..World::default() };
+    let wish = Wish { prefer: vec![entry(9), entry(2)], ..wish(3, &["http://a"]) };
+    let urls: Vec<_> = world.run(wish).unwrap().nodes.into_iter().map(|node| node.url).collect();
+    assert_eq!(urls, ["http://node9", "http://node2", "http://node1"]);
 }
