@@ -318,6 +318,31 @@ impl Tab {
         self.call("DOM.setFileInputFiles", json!({ "files": files, "objectId": object })).await;
     }
 
+    /// Drags files and folders over the page and drops them in its middle.
+    ///
+    /// # Panics
+    /// When the browser does not take them.
+    pub async fn drop_files(&self, files: &[&Path]) {
+        let data = json!({ "items": [], "files": files, "dragOperationsMask": 1 });
+        for kind in ["dragEnter", "dragOver", "drop"] {
+            let params = json!({ "type": kind, "x": 400, "y": 400, "data": data });
+            self.call("Input.dispatchDragEvent", params).await;
+        }
+    }
+
+    /// Lets the page's origin read and write the clipboard without asking.
+    ///
+    /// # Panics
+    /// When the browser refuses.
+    pub async fn allow_clipboard(&self) {
+        let origin = self.eval("location.origin").await;
+        let params = json!({
+            "origin": origin, "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"],
+        });
+        self.inner.cdp.call("", "Browser.grantPermissions", params).await.expect("the browser grants");
+        self.call("Page.bringToFront", json!({})).await;
+    }
+
     /// Does `act`, which makes the browser save a file, and returns the name the page proposed and
     /// where the saved file is.
     ///

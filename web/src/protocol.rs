@@ -66,11 +66,15 @@ pub enum Command {
         text: String,
         /// How it came.
         origin: Origin,
+        /// When its files are fetched.
+        begin: Begin,
     },
     /// Add a metainfo file; attachment 0 is an `ArrayBuffer` with its bytes.
     AddTorrent {
         /// The file's name, for messages.
         name: String,
+        /// When its files are fetched.
+        begin: Begin,
     },
     /// Make a torrent of the files attached, plant it on this host and seed it.
     Create {
@@ -90,6 +94,17 @@ pub enum Command {
         /// What becomes of its bytes.
         data: DataFate,
     },
+    /// Say whether files are wanted.
+    Select {
+        /// The torrent.
+        id: Id,
+        /// Numbers of the files; `None` for all of them.
+        files: Option<Vec<u32>>,
+        /// Whether they are.
+        wanted: bool,
+    },
+    /// Say in which order pieces are fetched.
+    SetOrder(Id, Order),
     /// Plant a torrent on this host.
     Plant(Id),
     /// Change the limits on speed.
@@ -103,6 +118,26 @@ pub enum Origin {
     Opened,
     /// A person typed or pasted it.
     Typed,
+}
+
+/// When the files of a torrent that was added are fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Begin {
+    /// At once.
+    #[default]
+    AtOnce,
+    /// When a person has chosen among them: it waits, paused, as soon as they are known.
+    AfterChoice,
+}
+
+/// In which order pieces are fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// Those that fewest peers have first: best for all.
+    #[default]
+    RarestFirst,
+    /// From the first to the last: for looking at a file while it comes.
+    Sequential,
 }
 
 /// What becomes of the bytes of a torrent taken off the list.

@@ -6,7 +6,7 @@ pub mod why;
 pub mod words;
 
 use crate::protocol::view::{Creating, Host, Level, Notice, Progress, Storage, Torrent, View};
-use crate::protocol::{Id, Limits};
+use crate::protocol::{Begin, Id, Limits};
 
 /// Notices kept on screen; the oldest goes first.
 const NOTICES: usize = 4;
@@ -44,6 +44,8 @@ pub struct State {
     pub limits: Limits,
     /// Room in the browser's storage.
     pub storage: Storage,
+    /// When the files of what a person adds are fetched.
+    pub begin: Begin,
     /// Why the page cannot work at all.
     pub broken: Option<String>,
     next_notice: u32,
@@ -62,6 +64,8 @@ pub enum Action {
     Dismiss(u32),
     /// Something to say that the page itself noticed.
     Say(Notice),
+    /// From now on, the files of what is added are fetched then.
+    Begin(Begin),
     /// The page cannot work in this browser.
     Broke(String),
 }
@@ -82,6 +86,7 @@ impl State {
             }
             Action::Dismiss(number) => self.notices.retain(|(other, _)| *other != number),
             Action::Say(notice) => self.say(notice),
+            Action::Begin(begin) => self.begin = begin,
             Action::Broke(reason) => self.broken = Some(reason),
         }
         self

@@ -4,6 +4,7 @@
 //! together; each other module is one thing that the worker owns, or one kind of work.
 
 pub mod channel;
+pub mod choice;
 pub mod clock;
 pub mod commands;
 pub mod create;

@@ -5,7 +5,8 @@
 use super::{Icon, Shape};
 use crate::hooks::App;
 use crate::page::files;
-use crate::protocol::{Command, Origin};
+use crate::protocol::{Begin, Command, Origin};
+use crate::state::Action;
 use web_sys::HtmlInputElement;
 use yew::prelude::*;
 
@@ -20,6 +21,16 @@ pub struct Props {
 #[function_component]
 pub fn Add(props: &Props) -> Html {
     let text = use_node_ref();
+    let folder = use_node_ref();
+    {
+        let folder = folder.clone();
+        // Not among the attributes that Yew knows for inputs.
+        use_effect_with((), move |()| {
+            if let Some(input) = folder.cast::<HtmlInputElement>() {
+                let _ = input.set_attribute("webkitdirectory", "");
+            }
+        });
+    }
     let on_submit = {
         let (app, text) = (props.app.clone(), text.clone());
         Callback::from(move |event: SubmitEvent| {
@@ -32,7 +43,7 @@ pub fn Add(props: &Props) -> Html {
                 return;
             }
             input.set_value("");
-            app.wish(Command::AddLink { text: value, origin: Origin::Typed });
+            app.wish(Command::AddLink { text: value, origin: Origin::Typed, begin: app.begin });
         })
     };
     let on_pick = {
@@ -49,10 +60,18 @@ pub fn Add(props: &Props) -> Html {
                 return;
             }
             wasm_bindgen_futures::spawn_local(async move {
-                app.report(files::take_picked(&session, picked).await);
+                app.report(files::take_picked(&session, picked, app.begin).await);
             });
         })
     };
+    let on_choose = {
+        let app = props.app.clone();
+        Callback::from(move |event: Event| {
+            let input: HtmlInputElement = event.target_unchecked_into();
+            app.act(Action::Begin(if input.checked() { Begin::AfterChoice } else { Begin::AtOnce }));
+        })
+    };
+    let choose = props.app.begin == Begin::AfterChoice;
     html! {
         <section class="add" aria-label="Add a torrent">
             <form onsubmit={on_submit}>
@@ -64,11 +83,20 @@ pub fn Add(props: &Props) -> Html {
                 { "Or " }
                 <label class="pick">
                     <Icon shape={Shape::File} />{ "choose files" }
-                    <input data-testid="file-input" type="file" multiple=true onchange={on_pick} />
+                    <input data-testid="file-input" type="file" multiple=true onchange={on_pick.clone()} />
+                </label>
+                { " or " }
+                <label class="pick">
+                    { "a folder" }
+                    <input ref={folder} data-testid="folder-input" type="file" onchange={on_pick} />
                 </label>
                 { ", or drop them anywhere on this page. A " }<code>{ ".torrent" }</code>
                 { " is added; anything else is shared: you get a link to pass on." }
             </p>
+            <label class="tick">
+                <input type="checkbox" data-testid="choose-first" checked={choose} onchange={on_choose} />
+                { "Let me choose the files before a download starts" }
+            </label>
         </section>
     }
 }

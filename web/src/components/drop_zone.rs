@@ -44,7 +44,7 @@ pub fn DropZone(props: &Props) -> Html {
             let entries = files::dropped(&transfer);
             let app = app.clone();
             wasm_bindgen_futures::spawn_local(async move {
-                app.report(files::take_dropped(&session, entries).await);
+                app.report(files::take_dropped(&session, entries, app.begin).await);
             });
         })
     };

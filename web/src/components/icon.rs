@@ -27,6 +27,8 @@ pub enum Shape {
     Fold,
     /// An arrow that leaves a box.
     Open,
+    /// Four squares, the last one broken up.
+    Code,
 }
 
 impl Shape {
@@ -41,6 +43,7 @@ impl Shape {
             Self::Settings => "M4 7h9M17 7h3M15 5v4M4 17h3M11 17h9M9 15v4",
             Self::File => "M6 3h8l4 4v14H6zM14 3v4h4",
             Self::Fold => "M6 9l6 6 6-6",
+            Self::Code => "M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h2v2M20 14v2M14 20h2M18 18h2v2",
             Self::Open => "M14 4h6v6M20 4l-9 9M18 14v6H4V6h6",
         }
     }

@@ -1,8 +1,8 @@
-//! The link to pass on, with a button that copies it.
+//! The link to pass on, with buttons that copy it and show it as a QR code.
 //!
 //! Who made the link: the worker.
 
-use super::{Icon, Shape};
+use super::{Icon, Qr, Shape};
 use web_sys::HtmlInputElement;
 use yew::prelude::*;
 
@@ -19,6 +19,11 @@ pub struct Props {
 #[function_component]
 pub fn Link(props: &Props) -> Html {
     let copied = use_state_eq(|| false);
+    let code = use_state_eq(|| false);
+    let on_code = {
+        let code = code.clone();
+        Callback::from(move |_: MouseEvent| code.set(!*code))
+    };
     let field = use_node_ref();
     let on_copy = {
         let (copied, field, link) = (copied.clone(), field.clone(), props.link.clone());
@@ -45,9 +50,13 @@ pub fn Link(props: &Props) -> Html {
     html! {
         <div class="link">
             <input ref={field} type="text" readonly=true value={props.link.clone()} aria-label={format!("Link to {}", props.name)} />
-            <button type="button" onclick={on_copy}>
+            <button type="button" data-testid="copy-link" onclick={on_copy}>
                 <Icon shape={Shape::Copy} /><span aria-live="polite">{ if *copied { "Copied" } else { "Copy link" } }</span>
             </button>
+            <button type="button" data-testid="qr" aria-expanded={code.to_string()} onclick={on_code}>
+                <Icon shape={Shape::Code} />{ "QR code" }
+            </button>
+            if *code { <Qr text={props.link.clone()} name={props.name.clone()} /> }
         </div>
     }
 }

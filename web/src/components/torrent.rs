@@ -91,10 +91,7 @@ fn details(app: &App, torrent: &view::Torrent) -> Html {
                 <Link link={torrent.link.clone()} name={torrent.name.clone()} />
             }
             if !torrent.files.is_empty() {
-                <section>
-                    <h3>{ words::counted(torrent.files.len() as u32, "file", "files") }</h3>
-                    <Files app={app.clone()} torrent={torrent.clone()} />
-                </section>
+                <Files app={app.clone()} torrent={torrent.clone()} />
             }
             if torrent.pieces > 0 {
                 <section>

@@ -43,6 +43,9 @@ pub fn WhyPanel(props: &Props) -> Html {
     };
     let action = match props.help {
         Help::Wait | Help::Nothing => Html::default(),
+        Help::Start => html! {
+            <button class="primary" type="button" data-testid="start" onclick={resume}>{ "Start" }</button>
+        },
         Help::Resume => html! {
             <button type="button" onclick={resume}>{ if props.failed { "Try again" } else { "Resume" } }</button>
         },

@@ -4,7 +4,7 @@
 
 use crate::page::{Session, Told};
 use crate::protocol::view::{Level, Notice};
-use crate::protocol::{Command, Origin};
+use crate::protocol::{Begin, Command, Origin};
 use crate::state::{Action, State};
 use std::cell::RefCell;
 use std::ops::Deref;
@@ -122,5 +122,5 @@ fn open_address(session: &Session) {
         (_, Some(id)) => id.to_owned(),
         _ => return,
     };
-    session.command(Command::AddLink { text, origin: Origin::Opened }, &[]);
+    session.command(Command::AddLink { text, origin: Origin::Opened, begin: Begin::AtOnce }, &[]);
 }

@@ -4,7 +4,7 @@
 
 use super::Session;
 use crate::browser::reason;
-use crate::protocol::Command;
+use crate::protocol::{Begin, Command};
 use js_sys::{Array, Function, Promise};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -19,6 +19,22 @@ const MAX_METAINFO: f64 = 32.0 * 1024.0 * 1024.0;
 /// Most files taken from one drop.
 const MAX_FILES: usize = 50_000;
 
+/// Names, in lower case, of files and folders that Finder, Explorer and desktops leave behind.
+const LITTER: [&str; 12] = [
+    ".ds_store",
+    ".localized",
+    ".spotlight-v100",
+    ".trashes",
+    ".fseventsd",
+    ".temporaryitems",
+    "__macosx",
+    "icon\r",
+    "thumbs.db",
+    "desktop.ini",
+    "$recycle.bin",
+    ".directory",
+];
+
 /// A file with its path below what was dropped or picked.
 struct Found {
     path: Vec<String>,
@@ -26,8 +42,12 @@ struct Found {
 }
 
 /// Adds what was picked: each `.torrent` as a torrent, all else together as one new torrent.
-pub async fn take_picked(session: &Rc<Session>, files: Vec<File>) -> Result<(), String> {
-    take(session, files.into_iter().map(|file| Found { path: path_of(&file), file }).collect()).await
+///
+/// # Errors
+/// In plain words.
+pub async fn take_picked(session: &Rc<Session>, files: Vec<File>, begin: Begin) -> Result<(), String> {
+    let found = files.into_iter().map(|file| Found { path: path_of(&file), file });
+    take(session, found.filter(|found| !is_litter(&found.path)).collect(), begin).await
 }
 
 /// The things that were dropped. They must be read while the event is being handled, so this does not wait.
@@ -41,12 +61,22 @@ pub fn dropped(transfer: &DataTransfer) -> Vec<FileSystemEntry> {
 }
 
 /// Adds what was dropped, folders with all that is in them.
-pub async fn take_dropped(session: &Rc<Session>, entries: Vec<FileSystemEntry>) -> Result<(), String> {
+///
+/// # Errors
+/// In plain words.
+pub async fn take_dropped(
+    session: &Rc<Session>,
+    entries: Vec<FileSystemEntry>,
+    begin: Begin,
+) -> Result<(), String> {
     let mut found = Vec::new();
     let mut waiting: Vec<(Vec<String>, FileSystemEntry)> =
         entries.into_iter().rev().map(|entry| (Vec::new(), entry)).collect();
     while let Some((mut path, entry)) = waiting.pop() {
         path.push(entry.name());
+        if is_litter(&path) {
+            continue;
+        }
         if entry.is_directory() {
             let inside = children(entry.unchecked_ref()).await.map_err(|error| reason(&error))?;
             waiting.extend(inside.into_iter().rev().map(|child| (path.clone(), child)));
@@ -60,10 +90,13 @@ pub async fn take_dropped(session: &Rc<Session>, entries: Vec<FileSystemEntry>) 
             ));
         }
     }
-    take(session, found).await
+    if found.is_empty() {
+        return Err("There is nothing to share in that: it holds no file.".into());
+    }
+    take(session, found, begin).await
 }
 
-async fn take(session: &Rc<Session>, found: Vec<Found>) -> Result<(), String> {
+async fn take(session: &Rc<Session>, found: Vec<Found>, begin: Begin) -> Result<(), String> {
     let (metainfo, content): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| {
         found.path.len() == 1 && found.file.name().ends_with(".torrent") && found.file.size() <= MAX_METAINFO
     });
@@ -71,7 +104,7 @@ async fn take(session: &Rc<Session>, found: Vec<Found>) -> Result<(), String> {
         let buffer = JsFuture::from(file.array_buffer())
             .await
             .map_err(|error| format!("{} cannot be read: {}", file.name(), reason(&error)))?;
-        session.command(Command::AddTorrent { name: file.name() }, &[buffer]);
+        session.command(Command::AddTorrent { name: file.name(), begin }, &[buffer]);
     }
     let Some((name, paths)) = named(&content) else { return Ok(()) };
     let files: Vec<JsValue> = content.into_iter().map(|found| found.file.into()).collect();
@@ -91,6 +124,15 @@ fn named(content: &[Found]) -> Option<(String, Vec<Vec<String>>)> {
         return Some((top, paths.map(|path| path.into_iter().skip(1).collect()).collect()));
     }
     Some((format!("{top} and {} more", content.len() - 1), paths.collect()))
+}
+
+/// Whether a path lies in, or is, what an operating system leaves in people's folders: none of their content.
+fn is_litter(path: &[String]) -> bool {
+    // What was picked or dropped by name itself is meant; only what lies below may be litter.
+    path.iter().skip(1).any(|name| {
+        let name = name.to_ascii_lowercase();
+        name.starts_with("._") || LITTER.contains(&name.as_str())
+    })
 }
 
 fn path_of(file: &File) -> Vec<String> {
@@ -166,6 +208,15 @@ pub async fn stored(folder: &str, index: u32) -> Result<File, String> {
     })
 }
 
+/// An address, for as long as this page is open, of a complete file in the browser's storage.
+///
+/// # Errors
+/// In plain words.
+pub async fn stored_address(folder: &str, index: u32) -> Result<String, String> {
+    let file = stored(folder, index).await?;
+    Url::create_object_url_with_blob(&file).map_err(|error| reason(&error))
+}
+
 /// Has the browser save a complete file under its name.
 ///
 /// # Errors
@@ -191,4 +242,20 @@ pub async fn save(folder: &str, index: u32, path: &str, length: u64) -> Result<(
         Ok(())
     };
     save().map_err(|error| format!("The browser did not save the file: {}", reason(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_systems_leave_in_folders_is_not_shared() {
+        let litter = |path: &str| is_litter(&path.split('/').map(str::to_owned).collect::<Vec<_>>());
+        for path in ["photos/.DS_Store", "photos/a/Thumbs.db", "photos/._a.jpg", "photos/__MACOSX/a.jpg"] {
+            assert!(litter(path), "{path}");
+        }
+        for path in ["photos/.hidden", "photos/a.jpg", "desktop.ini", "photos/.git/config"] {
+            assert!(!litter(path), "{path}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! Facts only; the words for people are made of them in [`crate::state`]. What moves ([`Progress`]) is apart from what does
 //! not ([`Torrent`]), so that a torrent of thousands of files costs nothing while it downloads.
 
-use super::{Id, Limits};
+use super::{Id, Limits, Order};
 use serde::{Deserialize, Serialize};
 
 /// Something to show.
@@ -54,6 +54,10 @@ pub struct Torrent {
     pub private: bool,
     /// When it was added, in seconds since 1970.
     pub added: u64,
+    /// In which order its pieces are fetched.
+    pub order: Order,
+    /// It waits for a person to choose among its files.
+    pub choosing: bool,
     /// What moves.
     pub progress: Progress,
 }
@@ -69,6 +73,8 @@ pub struct File {
     pub length: u64,
     /// How many of them are there and verified.
     pub done: u64,
+    /// Whether it is to be fetched.
+    pub wanted: bool,
 }
 
 /// What a torrent is doing.

@@ -11,10 +11,14 @@ fn torrent(id: &str, added: u64) -> Torrent {
         length: 10,
         piece_length: 5,
         pieces: 2,
-        files: [0, 2].map(|index| File { index, path: index.to_string(), length: 5, done: 0 }).into(),
+        files: [0, 2]
+            .map(|index| File { index, path: index.to_string(), length: 5, done: 0, wanted: true })
+            .into(),
         link: String::new(),
         private: false,
         added,
+        order: Order::default(),
+        choosing: false,
         progress: Progress { id: Id(id.into()), map: Some("00".into()), ..Progress::default() },
     }
 }

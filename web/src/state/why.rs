@@ -21,6 +21,8 @@ pub enum Help {
     Wait,
     /// Planting the torrent on this host.
     Plant,
+    /// Starting it, once its files are chosen.
+    Start,
     /// Starting it again.
     Resume,
     /// Nothing that this page could do.
@@ -33,6 +35,10 @@ pub fn why(torrent: &Torrent, host: &Host) -> Option<Why> {
     let progress = &torrent.progress;
     match progress.state {
         State::Seeding | State::Checking => return None,
+        State::Paused if torrent.choosing => {
+            let reason = "Choose the files that you want, then start.".into();
+            return Some(Why { reason, help: Help::Start });
+        }
         State::Paused => {
             return Some(Why { reason: "You paused it.".into(), help: Help::Resume });
         }
@@ -173,6 +179,8 @@ mod tests {
             link: String::new(),
             private: false,
             added: 0,
+            order: Order::default(),
+            choosing: false,
             progress: Progress { state: State::Downloading, wanted: 1, ..progress },
         }
     }

@@ -114,9 +114,15 @@ pub fn counted(count: u32, one: &str, many: &str) -> String {
 #[must_use]
 pub fn summary(torrent: &Torrent) -> String {
     let progress = &torrent.progress;
-    let mut parts = vec![state(progress)];
+    let mut parts = vec![if torrent.choosing && progress.state == State::Paused {
+        "Waiting for your choice".into()
+    } else {
+        state(progress)
+    }];
     if torrent.length > 0 {
-        parts.push(if progress.done >= progress.wanted {
+        parts.push(if progress.done >= progress.wanted && progress.wanted < torrent.length {
+            format!("{} of {} chosen", bytes(progress.wanted), bytes(torrent.length))
+        } else if progress.done >= progress.wanted {
             bytes(torrent.length)
         } else {
             format!("{} of {}", bytes(progress.done), bytes(progress.wanted))

@@ -7,7 +7,7 @@ use super::store::Store;
 use super::store::slot::Slot;
 use super::{Driver, clock, host, signalling};
 use crate::protocol::view::{Level, Notice, Planting, View};
-use crate::protocol::{Command, Limits, Origin};
+use crate::protocol::{Begin, Command, Limits, Origin};
 use anatomic_core::metainfo::Metainfo;
 use anatomic_core::{Link, Magnet};
 use anatomic_engine::{AddTorrent, TorrentKey, TorrentSource};
@@ -25,9 +25,9 @@ impl Driver {
         let now = clock::now();
         match command {
             Command::Hello => self.show_all(),
-            Command::AddLink { text, origin } => self.add_link(&text, origin),
-            Command::AddTorrent { name } => {
-                self.add_torrent(&name, &crate::browser::bytes_of(&attachments.get(0)));
+            Command::AddLink { text, origin, begin } => self.add_link(&text, origin, begin),
+            Command::AddTorrent { name, begin } => {
+                self.add_torrent(&name, &crate::browser::bytes_of(&attachments.get(0)), begin);
             }
             Command::Create { name, paths } => self.create(name, paths, attachments),
             Command::Pause(id) => {
@@ -37,7 +37,18 @@ impl Driver {
             }
             Command::Resume(id) => {
                 if let Some(key) = self.key_of(&id) {
+                    self.chosen(key);
                     self.engine.borrow_mut().resume(now, key);
+                }
+            }
+            Command::Select { id, files, wanted } => {
+                if let Some(key) = self.key_of(&id) {
+                    self.select(key, files, wanted);
+                }
+            }
+            Command::SetOrder(id, order) => {
+                if let Some(key) = self.key_of(&id) {
+                    self.set_order(key, order);
                 }
             }
             Command::Remove { id, data } => {
@@ -101,35 +112,35 @@ impl Driver {
         self.room_changed();
     }
 
-    fn add_link(self: &Rc<Self>, text: &str, from: Origin) {
+    fn add_link(self: &Rc<Self>, text: &str, from: Origin, begin: Begin) {
         match Link::parse(text) {
             Ok(Link::Magnet(magnet)) if magnet.trackers.is_empty() => {
                 let origin = self.host.borrow().origin().to_owned();
-                self.look_up_and_add(origin, magnet, from);
+                self.look_up_and_add(origin, magnet, from, begin);
             }
-            Ok(Link::Magnet(magnet) | Link::Planted { magnet, .. }) => self.add_magnet(magnet, from),
+            Ok(Link::Magnet(magnet) | Link::Planted { magnet, .. }) => self.add_magnet(magnet, from, begin),
             Ok(Link::Short { origin, info_hash }) => {
-                self.look_up_and_add(origin, Magnet::new(info_hash), from)
+                self.look_up_and_add(origin, Magnet::new(info_hash), from, begin);
             }
-            Ok(Link::Url(url)) => self.add_url(url),
+            Ok(Link::Url(url)) => self.add_url(url, begin),
             Err(error) => self.problem(format!("That cannot be added: {error}.")),
         }
     }
 
-    fn look_up_and_add(self: &Rc<Self>, origin: String, magnet: Magnet, from: Origin) {
+    fn look_up_and_add(self: &Rc<Self>, origin: String, magnet: Magnet, from: Origin, begin: Begin) {
         let driver = Rc::clone(self);
         spawn_local(async move {
             let found = driver.look_up(&origin, magnet.info_hash).await;
-            driver.add_magnet(found.unwrap_or(magnet), from);
+            driver.add_magnet(found.unwrap_or(magnet), from, begin);
             driver.pump();
         });
     }
 
-    fn add_url(self: &Rc<Self>, url: String) {
+    fn add_url(self: &Rc<Self>, url: String, begin: Begin) {
         let driver = Rc::clone(self);
         spawn_local(async move {
             match host::fetch_bytes(&url).await {
-                Ok(bytes) => driver.add_torrent(&url, &bytes),
+                Ok(bytes) => driver.add_torrent(&url, &bytes, begin),
                 Err(reason) => driver.problem(format!(
                     "{url} could not be fetched: {reason}. Many hosts let no page of another host read from them; \
                      download the file and drop it here."
@@ -139,12 +150,13 @@ impl Driver {
         });
     }
 
-    fn add_magnet(self: &Rc<Self>, magnet: Magnet, from: Origin) {
+    fn add_magnet(self: &Rc<Self>, magnet: Magnet, from: Origin, begin: Begin) {
         let entry = Entry {
             added: clock::seconds_since_1970(),
             link: self.link_of(&magnet),
             plant: from == Origin::Typed,
             kept: false,
+            choosing: begin == Begin::AfterChoice,
         };
         let info_hash = magnet.info_hash;
         let trackers = self.own_tracker(&magnet.trackers);
@@ -152,7 +164,7 @@ impl Driver {
         self.add(info_hash, add, entry);
     }
 
-    fn add_torrent(self: &Rc<Self>, name: &str, bytes: &[u8]) {
+    fn add_torrent(self: &Rc<Self>, name: &str, bytes: &[u8], begin: Begin) {
         let metainfo = match Metainfo::from_torrent(bytes) {
             Ok(metainfo) => metainfo,
             Err(error) => {
@@ -169,6 +181,7 @@ impl Driver {
             link: self.link_of(&Magnet::of(&metainfo)),
             plant: !private,
             kept: false,
+            choosing: begin == Begin::AfterChoice,
         };
         if private && trackers.is_empty() && !named.iter().any(|url| signalling::is_websocket(url)) {
             let text = format!(

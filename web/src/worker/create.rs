@@ -95,8 +95,7 @@ impl Driver {
             ..AddTorrent::new(source)
         };
         // The link comes with planting, so that nobody passes on one that does not work yet.
-        let entry =
-            Entry { added: clock::seconds_since_1970(), link: String::new(), plant: true, kept: false };
+        let entry = Entry { added: clock::seconds_since_1970(), plant: true, ..Entry::default() };
         let key = self.add_in(info_hash, add, entry, folder.to_owned(), None);
         self.save(key);
         if self.may_plant() {

@@ -298,6 +298,7 @@ impl Driver {
                 listed.metainfo = self.engine.borrow().view(key).and_then(|view| view.metainfo);
                 listed.touch();
                 drop(list);
+                self.wait_for_choice(key);
                 self.show_whole(key);
                 self.save(key);
             }

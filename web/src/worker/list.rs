@@ -34,6 +34,9 @@ pub struct Entry {
     pub plant: bool,
     /// Taken off the list; only its files stay.
     pub kept: bool,
+    /// A person wants to choose among its files before any is fetched.
+    #[serde(default)]
+    pub choosing: bool,
 }
 
 /// A torrent on the list.
@@ -121,8 +124,9 @@ impl Driver {
                 let before = kept.resume.into_add();
                 if add.start == Start::Fresh {
                     add.start = before.start;
-                    // What was known then need not be fetched again.
+                    // What was known and chosen then holds again.
                     add.source = before.source;
+                    (add.selection, add.order) = (before.selection, before.order);
                 }
                 (kept.folder, Some(kept.record))
             }
@@ -149,11 +153,18 @@ impl Driver {
     fn put(
         self: &Rc<Self>,
         info_hash: InfoHash,
-        add: AddTorrent,
-        entry: Entry,
+        mut add: AddTorrent,
+        mut entry: Entry,
         folder: String,
         record: Option<Rc<Slot>>,
     ) -> TorrentKey {
+        if let TorrentSource::Metainfo(metainfo) = &add.source
+            && entry.choosing
+        {
+            // One file is no choice.
+            entry.choosing = metainfo.files().len() > 1;
+            add.paused |= entry.choosing;
+        }
         let mut trackers = match &add.source {
             TorrentSource::Metainfo(metainfo) => metainfo.trackers().iter().flatten().cloned().collect(),
             TorrentSource::Magnet(magnet) => magnet.trackers.clone(),

@@ -4,12 +4,13 @@
 
 use super::list::Listed;
 use super::{Driver, clock, signalling};
+use crate::protocol::Order;
 use crate::protocol::view::{
     Behind, File, Path, Peer, Progress, State, Torrent, Tracker, TrackerStatus, View,
 };
 use anatomic_core::metainfo::{FileKind, Metainfo};
 use anatomic_core::{Bitfield, Geometry};
-use anatomic_engine::{PeerView, Role, TorrentKey, TorrentView};
+use anatomic_engine::{PeerView, PickOrder, Role, TorrentKey, TorrentView};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -43,10 +44,15 @@ impl Driver {
             length: geometry.map_or(0, |geometry| geometry.length()),
             piece_length: geometry.map_or(0, |geometry| geometry.piece_length()),
             pieces: geometry.map_or(0, |geometry| geometry.pieces()),
-            files: metainfo.map(|metainfo| files(metainfo, &listed.shown.done)).unwrap_or_default(),
+            files: metainfo.map(|metainfo| files(metainfo, &listed.shown.done, &view)).unwrap_or_default(),
             link: listed.entry.link.clone(),
             private: metainfo.is_some_and(Metainfo::is_private),
             added: listed.entry.added,
+            order: match view.order {
+                PickOrder::RarestFirst => Order::RarestFirst,
+                PickOrder::Sequential => Order::Sequential,
+            },
+            choosing: listed.entry.choosing,
             progress: Progress { files: Vec::new(), ..progress },
         };
         listed.shown.named = metainfo.is_some();
@@ -154,8 +160,8 @@ impl Shown {
     }
 }
 
-/// The files that people see, with the bytes there of each.
-fn files(metainfo: &Metainfo, done: &[u64]) -> Vec<File> {
+/// The files that people see, with the bytes there of each, and whether it is wanted.
+fn files(metainfo: &Metainfo, done: &[u64], view: &TorrentView) -> Vec<File> {
     let numbered = (0u32..).zip(metainfo.files());
     numbered
         .filter(|(_, file)| file.kind == FileKind::Content && file.symlink.is_none())
@@ -163,7 +169,8 @@ fn files(metainfo: &Metainfo, done: &[u64]) -> Vec<File> {
             // A folder's own name stands above its files already.
             let path = if file.path.len() > 1 { file.path.get(1..).unwrap_or_default() } else { &file.path };
             let done = done.get(index as usize).copied().unwrap_or(0);
-            File { index, path: path.join("/"), length: file.length, done }
+            let wanted = view.selection.get(index as usize).is_none_or(|priority| priority.is_wanted());
+            File { index, path: path.join("/"), length: file.length, done, wanted }
         })
         .collect()
 }
