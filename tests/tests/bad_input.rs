@@ -183,7 +183,8 @@ async fn a_torrent_stops_when_storage_is_full_and_resumes_after_space_is_made() 
         assert!(stopped.progress < 1.0, "{stopped:?}");
         page.tab().set_quota(None).await;
         page.press(hash, "resume").await;
-        page.wait("it to go on", SHORT, |torrent| torrent.info_hash == *hash && torrent.state != "error").await;
+        page.wait("it to go on", SHORT, |torrent| torrent.info_hash == *hash && torrent.state != "error")
+            .await;
         page.wait_complete(hash, TRANSFER).await;
         let (_, saved) = page.save(hash, 0, SHORT).await;
         assert_eq!(content::sha256(&saved), digest);

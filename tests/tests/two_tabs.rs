@@ -33,7 +33,6 @@ async fn two_tabs_exchange_directly_and_finish_without_the_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "open: not seen passing yet"]
 async fn a_tab_in_the_background_keeps_seeding() {
     scene::run(async |s| {
         let node = Anatomic::up(s).await;

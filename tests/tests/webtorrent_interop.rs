@@ -25,7 +25,6 @@ async fn a_webtorrent_page_downloads_from_our_tab_over_our_tracker() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "open: not seen passing yet"]
 async fn our_tab_downloads_from_a_webtorrent_page_over_our_tracker() {
     scene::run(async |s| {
         let node = Anatomic::up(s).await;
@@ -47,7 +46,6 @@ async fn our_tab_downloads_from_a_webtorrent_page_over_our_tracker() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "open: not seen passing yet"]
 async fn our_tab_and_webtorrent_pages_exchange_over_the_reference_tracker() {
     scene::run_within(Duration::from_secs(420), async |s| {
         let tracker = Tracker::start(s, "tracker", Duration::from_secs(25)).await;
@@ -113,7 +111,6 @@ async fn a_webtorrent_page_downloads_from_transmission_through_the_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "open: not seen passing yet"]
 async fn webtorrent_in_node_downloads_from_transmission_through_the_node() {
     scene::run(async |s| {
         let p = planted(s, 55).await;
@@ -130,7 +127,6 @@ async fn webtorrent_in_node_downloads_from_transmission_through_the_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "open: not seen passing yet"]
 async fn aria2_downloads_from_webtorrent_in_node_through_the_node() {
     scene::run(async |s| {
         let p = planted(s, 56).await;
@@ -146,7 +142,6 @@ async fn aria2_downloads_from_webtorrent_in_node_through_the_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "open: not seen passing yet"]
 async fn libtorrent_downloads_over_webrtc_from_transmission_through_the_node() {
     scene::run(async |s| {
         let p = planted(s, 57).await;
@@ -178,7 +173,6 @@ async fn aria2_downloads_from_libtorrent_over_webrtc_through_the_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "open: not seen passing yet"]
 async fn our_tab_downloads_from_libtorrent_over_webrtc() {
     scene::run(async |s| {
         let p = planted(s, 59).await;
