@@ -36,6 +36,7 @@ async fn planting(bridge: Bridge) {
                     planted_or_known(&bridge, &planted).await;
                 }
             }
+            Ok(PlantingChange::Receipts(_)) => {}
             Ok(PlantingChange::Unplanted(hash)) => bridge.remove(&hash).await,
             Err(RecvError::Lagged(_)) => everything(&bridge).await,
             Err(RecvError::Closed) => return,

@@ -7,8 +7,8 @@ use super::problem::ApiProblem;
 use crate::tracker::Addresses;
 use anatomic_core::{InfoHash, Link, Magnet};
 use anatomic_mesh::api::{
-    Handover, Indexed, Lookup, Offer, PlantRequest, Planted, Problem, Registration, WithdrawRequest, codes,
-    paths,
+    AdoptRequest, Handover, Indexed, Lookup, Offer, PlantRequest, Planted, Problem, Registration,
+    WithdrawRequest, codes, paths,
 };
 use anatomic_mesh::link;
 use axum::Json;
@@ -80,6 +80,22 @@ pub async fn plant(State(app): State<Arc<App>>, body: Bytes) -> Answer<Json<Plan
     let request: PlantRequest = read(&body)?;
     // Reads and writes files: not on the threads that serve sockets.
     let planted = tokio::task::spawn_blocking(move || planting.plant(request))
+        .await
+        .map_err(|error| Problem::new(codes::INTERNAL, error))??;
+    Ok(Json(planted))
+}
+
+/// `POST /api/v1/adopt`
+///
+/// # Errors
+/// Why the torrent was not taken.
+pub async fn adopt(State(app): State<Arc<App>>, body: Bytes) -> Answer<Json<Planted>> {
+    let planting = app
+        .planting
+        .clone()
+        .ok_or_else(|| ApiProblem::not_found("this is not a node; ask the supernode for one"))?;
+    let request: AdoptRequest = read(&body)?;
+    let planted = tokio::task::spawn_blocking(move || planting.adopt(&request))
         .await
         .map_err(|error| Problem::new(codes::INTERNAL, error))??;
     Ok(Json(planted))

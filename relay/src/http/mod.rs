@@ -58,6 +58,7 @@ pub fn router(app: Arc<App>) -> Router {
     let api = Router::new()
         .route(paths::WELL_KNOWN, get(about::well_known))
         .route(paths::PLANT, post(api::plant))
+        .route(paths::ADOPT, post(api::adopt))
         .route(paths::WITHDRAW, post(api::withdraw))
         .route(paths::NODES, get(api::nodes).post(api::register))
         .route(paths::RECEIPTS, post(api::receipts))

@@ -2,10 +2,12 @@
 //!
 //! Moves no data and answers no HTTP; [`crate::http`] calls in, [`crate::bridge`] listens for what is planted.
 
+pub mod client;
 pub mod clock;
 pub mod files;
 pub mod identity;
 pub mod planting;
 pub mod register;
+pub mod sisters;
 
 pub use planting::{PlantedTorrent, Planting, PlantingChange};

@@ -3,14 +3,16 @@
 //! Tracks nothing and bridges nothing itself: the tracker asks [`Planting::admits`](Admission::admits), the bridge listens to
 //! [`Planting::subscribe`]. Kept in the data folder, a record a torrent, each written whole before the planter is answered.
 
+mod adopt;
+mod lease;
 mod record;
 
-use super::clock;
+use super::clock::Clock;
 use crate::tracker::Admission;
 use anatomic_core::{InfoHash, Magnet, Metainfo, Sha256Hash};
 use anatomic_mesh::api::{self, Limits, PlantRequest, Planted, Problem, WithdrawRequest, codes};
 use anatomic_mesh::receipt::DEFAULT_LEASE;
-use anatomic_mesh::{Identity, Key, Listing, Receipt, Signed, UnixTime};
+use anatomic_mesh::{Claim, Identity, Key, Listing, Receipt, Signed, UnixTime};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -20,8 +22,6 @@ use tracing::{info, warn};
 
 /// Most planters of one torrent that are remembered.
 const MAX_PLANTERS: usize = 64;
-/// A torrent whose lease ended is kept as long as its swarm lives, and this long after its last peer.
-const GRACE: u64 = 24 * 3600;
 
 /// A torrent that somebody planted here.
 #[derive(Clone, Debug)]
@@ -38,8 +38,14 @@ pub struct PlantedTorrent {
     pub listing: Listing,
     /// One for each planter.
     pub receipts: Vec<Signed<Receipt>>,
+    /// What the planters signed; a new sister is shown it.
+    pub claims: Vec<Signed<Claim>>,
     /// When a peer was last seen in its swarm.
     pub alive: UnixTime,
+    /// How many tabs the node has connected with.
+    pub helped: u32,
+    /// `alive` as the disk has it.
+    recorded: UnixTime,
 }
 
 impl PlantedTorrent {
@@ -82,6 +88,8 @@ pub enum PlantingChange {
     Planted(InfoHash),
     /// Its metadata became known.
     Metainfo(InfoHash),
+    /// Its receipts were renewed or name other sisters.
+    Receipts(InfoHash),
     /// It is tracked no longer.
     Unplanted(InfoHash),
 }
@@ -107,6 +115,8 @@ pub struct Settings {
 pub struct Planting {
     settings: Settings,
     identity: Identity,
+    clock: Clock,
+    opened: UnixTime,
     torrents: RwLock<HashMap<InfoHash, Arc<PlantedTorrent>>>,
     /// Held while a record is written, so that two writers of one torrent cannot cross.
     writing: Mutex<()>,
@@ -119,11 +129,21 @@ impl Planting {
     /// # Errors
     /// When the folder cannot be made or read.
     pub fn open(settings: Settings, identity: Identity) -> io::Result<Arc<Self>> {
+        Self::open_by(settings, identity, Clock::system())
+    }
+
+    /// As [`Planting::open`], by another clock than the system's.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or read.
+    pub fn open_by(settings: Settings, identity: Identity, clock: Clock) -> io::Result<Arc<Self>> {
         std::fs::create_dir_all(&settings.folder)?;
         let torrents = record::load_all(&settings.folder)?;
         Ok(Arc::new(Self {
             settings,
             identity,
+            opened: clock.now(),
+            clock,
             torrents: RwLock::new(
                 torrents.into_iter().map(|torrent| (torrent.info_hash, Arc::new(torrent))).collect(),
             ),
@@ -136,6 +156,12 @@ impl Planting {
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The node's name.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        self.identity.key()
     }
 
     /// Tells of every change from now on; a slow listener should then look at [`Self::list`].
@@ -174,45 +200,74 @@ impl Planting {
     /// # Errors
     /// Why not, as a problem document.
     pub fn plant(&self, request: PlantRequest) -> Result<Planted, Problem> {
-        let now = clock::now();
+        let now = self.clock.now();
         let claim = &request.claim;
+        self.admit_planter(&claim.planter)?;
+        claim.check(self.identity.key(), now).map_err(|error| Problem::new(codes::SIGNATURE, error))?;
+        let metainfo = self.read_torrent(request.torrent.as_ref(), &claim.info_hash)?;
+        let lease = self.settings.limits.lease.unwrap_or(DEFAULT_LEASE).min(DEFAULT_LEASE);
+        let receipt = self.sign(Receipt {
+            info_hash: claim.info_hash,
+            info_hash_v2: claim.info_hash_v2,
+            node: self.identity.key(),
+            url: self.settings.url.clone(),
+            planter: claim.planter,
+            sisters: claim.sisters.clone(),
+            listing: claim.listing,
+            issued: now,
+            expires: now.plus(lease),
+        })?;
+        self.take(receipt, &request.claim, metainfo, &request.trackers)
+    }
+
+    /// Whether this planter may plant here.
+    fn admit_planter(&self, planter: &Key) -> Result<(), Problem> {
         match self.settings.policy {
-            api::Planting::Open => {}
-            api::Planting::Key if self.settings.planters.contains(&claim.planter) => {}
+            api::Planting::Open => Ok(()),
+            api::Planting::Key if self.settings.planters.contains(planter) => Ok(()),
             api::Planting::Key => {
                 let detail = format!(
-                    "this node takes torrents of planters it knows only; its host would have to allow the key {}",
-                    claim.planter
+                    "this node takes torrents of planters it knows only; its host would have to allow the key {planter}"
                 );
-                return Err(Problem::new(codes::PLANTING_OFF, detail));
+                Err(Problem::new(codes::PLANTING_OFF, detail))
             }
             api::Planting::Off => {
-                return Err(Problem::new(codes::PLANTING_OFF, "this node takes no torrents; ask another"));
+                Err(Problem::new(codes::PLANTING_OFF, "this node takes no torrents; ask another"))
             }
         }
-        claim.check(self.identity.key(), now).map_err(|error| Problem::new(codes::SIGNATURE, error))?;
-        let metainfo = match &request.torrent {
-            None => None,
-            Some(file) => {
-                let metainfo =
-                    Metainfo::from_torrent(&file.0).map_err(|error| Problem::new(codes::TORRENT, error))?;
-                if metainfo.info_hash() != claim.info_hash {
-                    return Err(Problem::new(
-                        codes::TORRENT,
-                        "the torrent is not the one that the claim names",
-                    ));
-                }
-                let length = metainfo.geometry().length();
-                if self.settings.limits.torrent_length.is_some_and(|most| length > most) {
-                    return Err(Problem::new(codes::TORRENT, "the torrent is larger than this node bridges"));
-                }
-                Some(Arc::new(metainfo))
-            }
-        };
-        let receipt = self.receipt(claim, now)?;
+    }
 
+    /// Reads the torrent that came with a request; it must be the one that the request names.
+    fn read_torrent(
+        &self,
+        file: Option<&api::TorrentFile>,
+        info_hash: &InfoHash,
+    ) -> Result<Option<Arc<Metainfo>>, Problem> {
+        let Some(file) = file else { return Ok(None) };
+        let metainfo =
+            Metainfo::from_torrent(&file.0).map_err(|error| Problem::new(codes::TORRENT, error))?;
+        if metainfo.info_hash() != *info_hash {
+            return Err(Problem::new(codes::TORRENT, "the torrent is not the one that the claim names"));
+        }
+        let length = metainfo.geometry().length();
+        if self.settings.limits.torrent_length.is_some_and(|most| length > most) {
+            return Err(Problem::new(codes::TORRENT, "the torrent is larger than this node bridges"));
+        }
+        Ok(Some(Arc::new(metainfo)))
+    }
+
+    /// Writes down what a receipt was given for.
+    fn take(
+        &self,
+        receipt: Signed<Receipt>,
+        claim: &Signed<Claim>,
+        metainfo: Option<Arc<Metainfo>>,
+        trackers: &[String],
+    ) -> Result<Planted, Problem> {
+        let now = self.clock.now();
+        let info_hash = receipt.info_hash;
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = self.get(&claim.info_hash);
+        let old = self.get(&info_hash);
         if old.is_none() && self.free() == Some(0) {
             return Err(Problem::new(
                 codes::FULL,
@@ -220,13 +275,16 @@ impl Planting {
             ));
         }
         let mut torrent = old.as_deref().cloned().unwrap_or_else(|| PlantedTorrent {
-            info_hash: claim.info_hash,
-            info_hash_v2: claim.info_hash_v2,
+            info_hash,
+            info_hash_v2: receipt.info_hash_v2,
             metainfo: None,
-            magnet: Magnet::new(claim.info_hash),
-            listing: claim.listing,
+            magnet: Magnet::new(info_hash),
+            listing: receipt.listing,
             receipts: Vec::new(),
+            claims: Vec::new(),
             alive: now,
+            helped: 0,
+            recorded: now,
         });
         let news = torrent.metainfo.is_none() && metainfo.is_some();
         if let Some(metainfo) = metainfo {
@@ -235,26 +293,34 @@ impl Planting {
             torrent.info_hash_v2 = metainfo.info_hash_v2();
             torrent.metainfo = Some(metainfo);
         }
-        for url in request.trackers.iter().filter(|url| url.len() <= 1_000).take(64) {
+        for url in trackers.iter().filter(|url| url.len() <= 1_000).take(64) {
             if torrent.magnet.trackers.len() < 100 && !torrent.magnet.trackers.contains(url) {
                 torrent.magnet.trackers.push(url.clone());
             }
         }
-        torrent.receipts.retain(|other| other.planter != claim.planter && other.check_time(now).is_ok());
+        torrent.receipts.retain(|other| other.planter != receipt.planter && other.check_time(now).is_ok());
         if torrent.receipts.len() >= MAX_PLANTERS {
             return Err(Problem::new(codes::FULL, "this torrent has as many planters as a node remembers"));
         }
-        torrent.receipts.push(receipt.clone());
         // One planter who wants it hidden is enough.
-        if claim.listing == Listing::Unlisted {
+        if receipt.listing == Listing::Unlisted {
             torrent.listing = Listing::Unlisted;
         }
+        torrent.receipts.push(receipt.clone());
+        torrent.claims.retain(|other| {
+            other.planter != claim.planter
+                && torrent.receipts.iter().any(|receipt| receipt.planter == other.planter)
+        });
+        torrent.claims.push(claim.clone());
         self.keep(torrent)?;
         if old.is_none() {
-            info!(torrent = %claim.info_hash, "planted");
-            self.tell(PlantingChange::Planted(claim.info_hash));
-        } else if news {
-            self.tell(PlantingChange::Metainfo(claim.info_hash));
+            info!(torrent = %info_hash, "planted");
+            self.tell(PlantingChange::Planted(info_hash));
+        } else {
+            if news {
+                self.tell(PlantingChange::Metainfo(info_hash));
+            }
+            self.tell(PlantingChange::Receipts(info_hash));
         }
         Ok(Planted { receipt })
     }
@@ -266,7 +332,7 @@ impl Planting {
     pub fn withdraw(&self, request: &WithdrawRequest) -> Result<(), Problem> {
         let withdrawal = &request.withdrawal;
         withdrawal
-            .check(self.identity.key(), clock::now())
+            .check(self.identity.key(), self.clock.now())
             .map_err(|error| Problem::new(codes::SIGNATURE, error))?;
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let torrent = self
@@ -277,6 +343,7 @@ impl Planting {
         };
         let mut torrent = (*torrent).clone();
         torrent.receipts.retain(|receipt| receipt.planter != withdrawal.planter);
+        torrent.claims.retain(|claim| claim.planter != withdrawal.planter);
         if torrent.receipts.is_empty() { self.drop_torrent(&torrent.info_hash) } else { self.keep(torrent) }
     }
 
@@ -298,37 +365,7 @@ impl Planting {
         Ok(())
     }
 
-    /// Drops torrents with neither lease nor peer; `has_peers` says whether a swarm lives.
-    pub fn expire(&self, has_peers: impl Fn(&InfoHash) -> bool) {
-        let now = clock::now();
-        for torrent in self.list() {
-            let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            if has_peers(&torrent.info_hash) {
-                // Written with the next change: this figure may be an hour old after a crash.
-                let alive = PlantedTorrent { alive: now, ..(*torrent).clone() };
-                self.remember(alive);
-            } else if torrent.expires() < now && torrent.alive.plus(GRACE) < now {
-                info!(torrent = %torrent.info_hash, "dropped: its lease ended and nobody is there");
-                if let Err(problem) = self.drop_torrent(&torrent.info_hash) {
-                    warn!(torrent = %torrent.info_hash, %problem, "could not drop a torrent");
-                }
-            }
-        }
-    }
-
-    fn receipt(&self, claim: &anatomic_mesh::Claim, now: UnixTime) -> Result<Signed<Receipt>, Problem> {
-        let lease = self.settings.limits.lease.unwrap_or(DEFAULT_LEASE).min(DEFAULT_LEASE);
-        let receipt = Receipt {
-            info_hash: claim.info_hash,
-            info_hash_v2: claim.info_hash_v2,
-            node: self.identity.key(),
-            url: self.settings.url.clone(),
-            planter: claim.planter,
-            sisters: claim.sisters.clone(),
-            listing: claim.listing,
-            issued: now,
-            expires: now.plus(lease),
-        };
+    fn sign(&self, receipt: Receipt) -> Result<Signed<Receipt>, Problem> {
         Signed::new(receipt, &self.identity).map_err(|error| Problem::new(codes::INTERNAL, error))
     }
 
@@ -337,7 +374,7 @@ impl Planting {
             warn!(torrent = %torrent.info_hash, %error, "could not write a record");
             Problem::new(codes::INTERNAL, "the node could not write its record; its disk may be full")
         })?;
-        self.remember(torrent);
+        self.remember(PlantedTorrent { recorded: torrent.alive, ..torrent });
         Ok(())
     }
 

@@ -2,21 +2,17 @@
 //!
 //! Decides nothing of the protocol; says how far it is.
 
+use crate::node::client::{self, ask, post};
 use crate::node::clock;
-use crate::node::register::innermost;
-use anatomic_mesh::api::{Handover, Indexed, Offer, PlantRequest, Planted, Problem, paths};
+use anatomic_mesh::api::{Handover, Indexed, Offer, PlantRequest, Planted, paths};
 pub use anatomic_mesh::planter::{Failure, Outcome};
 use anatomic_mesh::planter::{Output, Progress, Wish};
 use anatomic_mesh::{Identity, Key, Planter};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// How long one request may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Longest answer that is read, in bytes.
-const MAX_ANSWER: usize = 1024 * 1024;
 
 /// An answer that came back.
 enum Answer {
@@ -35,9 +31,7 @@ pub async fn plant(
     mut progress: impl FnMut(Progress),
 ) -> Result<Outcome, Failure> {
     let client =
-        reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build();
-    let client =
-        client.map_err(|error| Failure { reasons: vec![("this machine".into(), innermost(&error))] })?;
+        client::new(PATIENCE).map_err(|reason| Failure { reasons: vec![("this machine".into(), reason)] })?;
     let mut planter = Planter::new(wish, identity, clock::now());
     let mut requests = JoinSet::new();
     loop {
@@ -77,32 +71,4 @@ pub async fn plant(
             }
         }
     }
-}
-
-async fn post<T: Serialize, R: DeserializeOwned>(
-    client: &reqwest::Client,
-    url: &str,
-    body: &T,
-) -> Result<R, String> {
-    ask(client.post(url).json(body)).await
-}
-
-/// Sends a request and reads a JSON answer of bounded length; a problem document becomes its words.
-async fn ask<R: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<R, String> {
-    let mut answer =
-        request.send().await.map_err(|error| format!("cannot be reached: {}", innermost(&error)))?;
-    let status = answer.status();
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| innermost(&error))? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_ANSWER {
-            return Err("answers with too much".into());
-        }
-    }
-    if !status.is_success() {
-        return Err(serde_json::from_slice::<Problem>(&body)
-            .map_or_else(|_| status.to_string(), |problem| problem.to_string()));
-    }
-    serde_json::from_slice(&body)
-        .map_err(|_| "answers with something else: is it an Anatomic supernode?".into())
 }

@@ -16,6 +16,7 @@ use crate::http::{App, server};
 use crate::node::{self, Planting, identity, planting, register};
 use crate::supernode::{Index, Supernode};
 use crate::tracker::{self, Proxies, Swarms, Tracker, swarms};
+use anatomic_core::InfoHash;
 use anatomic_core::address::{Policy, is_public};
 use anatomic_mesh::api::Limits;
 use ready::Ready;
@@ -82,7 +83,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
             tasks.spawn(tracker::snapshot::keep(store.clone(), snapshot));
             let tracker = Tracker::new(config, store, planting.clone());
             tasks.spawn(tracker.clone().expire_forever());
-            tasks.spawn(expire_planted(planting.clone(), tracker.clone()));
+            tasks.spawn(tend_planted(planting.clone(), tracker.clone()));
             Some((planting, tracker))
         }
         None => None,
@@ -217,12 +218,17 @@ async fn announce_self(app: &Arc<App>, tasks: &mut JoinSet<()>) {
     tasks.spawn(register::keep_registered(client, supernodes, app.about.url.clone()));
 }
 
-async fn expire_planted(planting: Arc<Planting>, tracker: Arc<Tracker>) {
+async fn tend_planted(planting: Arc<Planting>, tracker: Arc<Tracker>) {
     let mut timer = tokio::time::interval(Duration::from_secs(600));
     loop {
         timer.tick().await;
         let (planting, swarms) = (planting.clone(), tracker.swarms.clone());
-        let expiry = move || planting.expire(|info_hash| swarms.sizes(info_hash) != (0, 0));
+        // Sisters' peers count: a swarm that lives at one node lives for all.
+        let lives = move |info_hash: &InfoHash| {
+            let counts = swarms.counts(info_hash);
+            (counts.complete, counts.incomplete) != (0, 0)
+        };
+        let expiry = move || planting.tend(lives);
         let _ = tokio::task::spawn_blocking(expiry).await;
     }
 }

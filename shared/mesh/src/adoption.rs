@@ -1,6 +1,6 @@
 //! Adoptions: a node that lost a sister asks another node to take her place.
 //!
-//! It shows the planter's own claim, so nothing is tracked that no planter wished for, and its own receipt, so the lease
+//! It shows the planter's own claim (to whichever node), so nothing is tracked that no planter wished for, and its own receipt, so the lease
 //! is no longer than what was agreed. Which node is asked, and when, is peer-sharing's business.
 
 use crate::claim::{Claim, fresh};
@@ -30,7 +30,7 @@ impl Adoption {
     /// the node that asks are about the same torrent.
     ///
     /// # Errors
-    /// [`SignedError::WrongSigner`] if the three are not about one torrent, node and planter, or another node is meant;
+    /// [`SignedError::WrongSigner`] if the three are not about one torrent and planter, or another node is meant;
     /// [`SignedError::Time`] if it is stale or the lease has ended.
     pub fn check(
         &self,
@@ -41,8 +41,8 @@ impl Adoption {
     ) -> Result<(), SignedError> {
         fresh(self.node, self.issued, node, now)?;
         let one_torrent = claim.info_hash == self.info_hash && receipt.info_hash == self.info_hash;
-        let one_planter = claim.planter == receipt.planter && claim.node == receipt.node;
-        if !one_torrent || !one_planter || receipt.node != self.from {
+        // The claim may name a node that is lost by now: who adopted a torrent can have it adopted further.
+        if !one_torrent || claim.planter != receipt.planter || receipt.node != self.from {
             return Err(SignedError::WrongSigner);
         }
         receipt.check_time(now)

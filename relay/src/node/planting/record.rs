@@ -5,7 +5,7 @@
 use super::PlantedTorrent;
 use crate::node::files::{self, Access};
 use anatomic_core::{InfoHash, Magnet, Metainfo};
-use anatomic_mesh::{Listing, Receipt, Signed, UnixTime};
+use anatomic_mesh::{Claim, Listing, Receipt, Signed, UnixTime};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -23,6 +23,10 @@ struct Record {
     listing: Listing,
     alive: UnixTime,
     receipts: Vec<Signed<Receipt>>,
+    #[serde(default)]
+    claims: Vec<Signed<Claim>>,
+    #[serde(default)]
+    helped: u32,
 }
 
 fn path(folder: &Path, info_hash: &InfoHash, extension: &str) -> PathBuf {
@@ -44,6 +48,8 @@ pub(super) fn save(folder: &Path, torrent: &PlantedTorrent) -> io::Result<()> {
         listing: torrent.listing,
         alive: torrent.alive,
         receipts: torrent.receipts.clone(),
+        claims: torrent.claims.clone(),
+        helped: torrent.helped,
     };
     let json = serde_json::to_vec_pretty(&record).map_err(io::Error::other)?;
     files::write(&path(folder, &torrent.info_hash, "json"), &json, Access::Default)
@@ -96,6 +102,9 @@ fn load(file: &Path) -> io::Result<PlantedTorrent> {
         magnet,
         listing: record.listing,
         receipts: record.receipts,
+        claims: record.claims,
+        helped: record.helped,
         alive: record.alive,
+        recorded: record.alive,
     })
 }

@@ -1,6 +1,7 @@
 //! Rules of planting.
 
 use super::*;
+use crate::node::clock;
 use anatomic_mesh::api::TorrentFile;
 use anatomic_mesh::{Claim, Withdrawal};
 
@@ -11,12 +12,20 @@ struct Bed {
 
 impl Bed {
     fn new(name: &str) -> Self {
+        Self::of(name, 1)
+    }
+
+    fn of(name: &str, number: u8) -> Self {
         let folder = std::env::temp_dir().join(format!("anatomic-planting-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        Self { folder, node: Identity::from_seed([1; 32]) }
+        Self { folder, node: Identity::from_seed([number; 32]) }
     }
 
     fn open(&self, policy: api::Planting) -> Arc<Planting> {
+        self.open_by(policy, Clock::system())
+    }
+
+    fn open_by(&self, policy: api::Planting, clock: Clock) -> Arc<Planting> {
         let settings = Settings {
             policy,
             planters: vec![planter(2).key()],
@@ -25,7 +34,7 @@ impl Bed {
             limits: Limits { torrents: Some(2), ..Limits::default() },
             folder: self.folder.clone(),
         };
-        Planting::open(settings, self.node.clone()).unwrap()
+        Planting::open_by(settings, self.node.clone(), clock).unwrap()
     }
 
     fn request(&self, planter: &Identity, torrent: Option<&Metainfo>, info_hash: InfoHash) -> PlantRequest {
@@ -93,6 +102,8 @@ fn planting_again_renews_and_a_second_planter_gets_a_receipt_of_its_own() {
     }
     assert_eq!(planting.get(&hash).unwrap().receipts.len(), 2);
     assert_eq!(changes.try_recv().unwrap(), PlantingChange::Planted(hash));
+    assert_eq!(changes.try_recv().unwrap(), PlantingChange::Receipts(hash));
+    assert_eq!(changes.try_recv().unwrap(), PlantingChange::Receipts(hash));
     assert!(changes.try_recv().is_err());
 }
 
@@ -167,4 +178,112 @@ fn metadata_found_later_is_kept() {
     planting.set_metainfo(Arc::new(torrent)).unwrap();
     let read = bed.open(api::Planting::Open).get(&hash).unwrap();
     assert!(read.metainfo.is_some());
+}
+
+const DAY: u64 = 86_400;
+
+#[test]
+fn a_torrent_with_neither_lease_nor_peer_for_a_day_is_dropped() {
+    let bed = Bed::new("dropped");
+    let clock = Clock::by_hand(clock::now());
+    let planting = bed.open_by(api::Planting::Open, clock.clone());
+    let hash = InfoHash([9; 20]);
+    planting.plant(bed.request(&planter(2), None, hash)).unwrap();
+    for (days, kept) in [(0, true), (29, true), (1, true), (1, false)] {
+        // A little more than the day itself.
+        clock.pass(days * DAY + 10);
+        planting.tend(|_| false);
+        assert_eq!(planting.admits(&hash), kept, "{clock:?}");
+    }
+    assert_eq!(bed.open(api::Planting::Open).count(), 0, "nor does it come back");
+}
+
+#[test]
+fn a_lease_that_ended_keeps_a_torrent_whose_last_peer_left_less_than_a_day_ago() {
+    let bed = Bed::new("peers");
+    let clock = Clock::by_hand(clock::now());
+    let planting = bed.open_by(api::Planting::Key, clock.clone());
+    let hash = InfoHash([9; 20]);
+    planting.plant(bed.request(&planter(2), None, hash)).unwrap();
+    clock.pass(10 * DAY);
+    planting.tend(|_| true);
+    clock.pass(20 * DAY + DAY / 2);
+    planting.tend(|_| false);
+    assert!(planting.admits(&hash), "the lease ended half a day ago, nobody came for twenty days");
+    clock.pass(DAY);
+    planting.tend(|_| false);
+    assert!(!planting.admits(&hash));
+}
+
+#[test]
+fn a_living_swarm_renews_the_lease() {
+    let bed = Bed::new("renewed");
+    let clock = Clock::by_hand(clock::now());
+    let planting = bed.open_by(api::Planting::Open, clock.clone());
+    let hash = InfoHash([9; 20]);
+    let mut changes = planting.subscribe();
+    planting.plant(bed.request(&planter(2), None, hash)).unwrap();
+    let ends = planting.get(&hash).unwrap().expires();
+    clock.pass(14 * DAY);
+    planting.tend(|_| true);
+    assert_eq!(planting.get(&hash).unwrap().expires(), ends, "more than half is left");
+    clock.pass(2 * DAY);
+    planting.tend(|_| true);
+    assert_eq!(planting.get(&hash).unwrap().expires(), ends.plus(16 * DAY));
+    assert_eq!(changes.try_recv().unwrap(), PlantingChange::Planted(hash));
+    assert_eq!(changes.try_recv().unwrap(), PlantingChange::Receipts(hash));
+}
+
+#[test]
+fn a_node_that_was_off_for_days_waits_an_hour_before_it_drops_anything() {
+    let bed = Bed::new("off");
+    let clock = Clock::by_hand(clock::now());
+    let hash = InfoHash([9; 20]);
+    bed.open_by(api::Planting::Open, clock.clone()).plant(bed.request(&planter(2), None, hash)).unwrap();
+    clock.pass(40 * DAY);
+    let planting = bed.open_by(api::Planting::Open, clock.clone());
+    planting.tend(|_| false);
+    assert!(planting.admits(&hash), "its peers could not announce yet");
+    clock.pass(3_700);
+    planting.tend(|_| false);
+    assert!(!planting.admits(&hash));
+}
+
+#[test]
+fn a_sister_adopts_by_the_planters_claim_for_as_long_as_the_lease_runs() {
+    let (bed, other) = (Bed::new("asks"), Bed::of("asked", 8));
+    let torrent = torrent();
+    let hash = torrent.info_hash();
+    let (planting, asked) = (bed.open(api::Planting::Open), other.open(api::Planting::Key));
+    planting.plant(bed.request(&planter(2), Some(&torrent), hash)).unwrap();
+    let sister = Key([5; 32]);
+    let request = planting.adoption(&hash, other.node.key(), &[sister]).unwrap();
+    let receipt = asked.adopt(&request).unwrap().receipt;
+    assert_eq!(
+        (receipt.planter, receipt.expires),
+        (planter(2).key(), planting.get(&hash).unwrap().expires())
+    );
+    assert_eq!(receipt.sisters, [bed.node.key(), sister]);
+    assert!(asked.get(&hash).unwrap().metainfo.is_some());
+    assert_eq!(asked.adopt(&request).unwrap().receipt, receipt, "asked twice, one receipt");
+    // Who was adopted can have it adopted further.
+    let third = Bed::of("third", 7);
+    let request = asked.adoption(&hash, third.node.key(), &[]).unwrap();
+    assert!(third.open(api::Planting::Key).adopt(&request).is_ok());
+    // A planter that the host does not know gets nothing in by a sister either.
+    planting.plant(bed.request(&planter(3), None, InfoHash([1; 20]))).unwrap();
+    let request = planting.adoption(&InfoHash([1; 20]), other.node.key(), &[]).unwrap();
+    assert_eq!(asked.adopt(&request).unwrap_err().code, codes::PLANTING_OFF);
+}
+
+#[test]
+fn new_sisters_are_named_in_the_receipts_and_change_no_lease() {
+    let bed = Bed::new("sisters");
+    let planting = bed.open(api::Planting::Open);
+    let hash = InfoHash([9; 20]);
+    planting.plant(bed.request(&planter(2), None, hash)).unwrap();
+    let ends = planting.get(&hash).unwrap().expires();
+    planting.set_sisters(&hash, &[Key([6; 32]), bed.node.key(), Key([5; 32])]).unwrap();
+    assert_eq!(planting.sisters(&hash), [Key([5; 32]), Key([6; 32])]);
+    assert_eq!(bed.open(api::Planting::Open).get(&hash).unwrap().expires(), ends);
 }
