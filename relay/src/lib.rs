@@ -14,5 +14,6 @@ pub mod planter;
 pub mod process;
 pub mod store;
 pub mod supernode;
+pub mod tls;
 pub mod tracker;
 pub mod webrtc;

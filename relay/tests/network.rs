@@ -48,7 +48,7 @@ fn classic(info_hash: InfoHash) -> AnnounceRequest {
 }
 
 async fn get(url: &str) -> reqwest::Response {
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let client = anatomic_relay::tls::http().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     client.get(url).send().await.unwrap()
 }
 
@@ -211,7 +211,7 @@ async fn the_well_known_document_proves_the_key_to_whoever_asks() {
 #[tokio::test]
 async fn pages_of_any_origin_may_call_the_api() {
     let node = Process::start(Kind::Both).await;
-    let client = reqwest::Client::new();
+    let client = anatomic_relay::tls::http().build().unwrap();
     let url = format!("{}/api/v1/plant", node.url);
     let preflight =
         client.request(reqwest::Method::OPTIONS, &url).header("origin", "https://x").send().await.unwrap();

@@ -121,7 +121,7 @@ fn query(info_hash: &str, port: u16) -> String {
 }
 
 async fn announce(url: String) {
-    let client = reqwest::Client::new();
+    let client = crate::web::client();
     loop {
         let _ = client.get(&url).send().await;
         tokio::time::sleep(Duration::from_secs(2)).await;

@@ -26,6 +26,7 @@ pub mod serve;
 pub mod torrent;
 pub mod tracker;
 pub mod transmission;
+pub mod web;
 pub mod webtorrent;
 
 /// What tests import.
@@ -38,7 +39,7 @@ pub mod prelude {
     pub use crate::torrent::{self, Torrent};
     pub use crate::tracker::Tracker;
     pub use crate::transmission::Transmission;
-    pub use crate::{aria2, liar, libtorrent, ports, serve, webtorrent};
+    pub use crate::{aria2, liar, libtorrent, ports, serve, web, webtorrent};
     pub use serde_json::{Value, json};
     pub use std::time::Duration;
 

@@ -76,7 +76,7 @@ impl Transmission {
             rpc: format!("http://127.0.0.1:{rpc_port}/transmission/rpc"),
             port,
             downloads,
-            http: reqwest::Client::new(),
+            http: crate::web::client(),
         };
         for _ in 0..200 {
             if client.try_call("session-get", json!({})).await.is_ok() {

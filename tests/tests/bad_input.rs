@@ -74,7 +74,7 @@ async fn a_node_outlives_rubbish_on_every_port() {
 
         // HTTP.
         let url = node.url();
-        let client = reqwest::Client::new();
+        let client = web::client();
         for query in [
             "announce",
             "announce?info_hash=short",

@@ -25,7 +25,7 @@ async fn up_says_in_its_first_line_where_it_is() {
         let line = plain.next_line(SHORT).await.expect("a first line");
         let url = line.strip_prefix("anatomic up: ").unwrap_or_else(|| panic!("{line}"));
         assert!(url.starts_with("http://127.0.0.1:") && url.ends_with('/'), "{line}");
-        let page = reqwest::get(url).await.expect("the page");
+        let page = web::get(url).await.expect("the page");
         assert!(page.status().is_success());
         assert!(page.text().await.expect("text").to_lowercase().contains("<!doctype html"));
         plain.interrupt().await;
@@ -180,7 +180,7 @@ async fn only_planted_torrents_are_tracked() {
             node.announce()
         );
         let ask = async |url: &str| {
-            let answer = reqwest::get(url).await.expect("an answer");
+            let answer = web::get(url).await.expect("an answer");
             String::from_utf8_lossy(&answer.bytes().await.expect("bytes")).into_owned()
         };
         let before = ask(&announce).await;

@@ -30,7 +30,7 @@ pub fn client(guard: Guard) -> reqwest::Result<reqwest::Client> {
             Err(refused) => attempt.error(refused),
         }
     });
-    reqwest::Client::builder()
+    crate::tls::http()
         .user_agent(concat!("Anatomic/", env!("CARGO_PKG_VERSION")))
         .dns_resolver(std::sync::Arc::new(guard))
         .redirect(redirects)

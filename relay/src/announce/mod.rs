@@ -5,7 +5,6 @@
 
 mod guard;
 mod http;
-mod tls;
 mod websocket;
 
 pub use guard::{Guard, Refused};

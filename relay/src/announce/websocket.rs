@@ -434,7 +434,7 @@ async fn connect(url: &str, guard: Guard) -> Result<Stream, String> {
     config.max_frame_size = Some(MAX_MESSAGE_LEN);
     let connector = match parsed.scheme() {
         "wss" => {
-            Connector::Rustls(super::tls::client().map_err(|error| format!("TLS is not available: {error}"))?)
+            Connector::Rustls(crate::tls::config().map_err(|error| format!("TLS is not available: {error}"))?)
         }
         _ => Connector::Plain,
     };

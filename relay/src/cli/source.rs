@@ -96,7 +96,7 @@ async fn lookup(origin: &str, info_hash: InfoHash) -> Result<Magnet, String> {
 
 /// Fetches what the user named; their own network is theirs to name.
 async fn fetch(url: &str, limit: usize, timeout: Duration) -> Result<Vec<u8>, String> {
-    let client = reqwest::Client::builder()
+    let client = crate::tls::http()
         .user_agent(concat!("Anatomic/", env!("CARGO_PKG_VERSION")))
         .timeout(timeout)
         .build()

@@ -203,7 +203,7 @@ async fn announce_self(app: &Arc<App>, tasks: &mut JoinSet<()>) {
     if supernodes.is_empty() {
         return;
     }
-    let client = match reqwest::Client::builder().timeout(Duration::from_secs(10)).build() {
+    let client = match crate::tls::http().timeout(Duration::from_secs(10)).build() {
         Ok(client) => client,
         Err(error) => {
             warn!(%error, "cannot register at supernodes");

@@ -48,7 +48,7 @@ pub async fn node(url: &str, network: Policy) -> Result<NodeEntry, String> {
         .find(|address| network.check_ip(address.ip()).is_ok())
         .ok_or_else(|| format!("{url} is not in the network that this supernode serves"))?;
     let mut builder =
-        reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).no_proxy();
+        crate::tls::http().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).no_proxy();
     if bare.parse::<IpAddr>().is_err() {
         builder = builder.resolve(bare, address);
     }

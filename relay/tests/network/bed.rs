@@ -86,7 +86,9 @@ impl Process {
     }
 
     pub(crate) async fn register_at(&self, supernode: &Self) {
-        register::register(&reqwest::Client::new(), &supernode.url, &self.url).await.unwrap();
+        register::register(&anatomic_relay::tls::http().build().unwrap(), &supernode.url, &self.url)
+            .await
+            .unwrap();
     }
 
     /// Starts the node's own peer.
