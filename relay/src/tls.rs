@@ -17,7 +17,6 @@ pub fn install() {
 }
 
 /// An HTTP client to be set up further.
-#[must_use]
 pub fn http() -> reqwest::ClientBuilder {
     install();
     reqwest::Client::builder()

@@ -26,6 +26,8 @@ pub struct About {
     pub supernodes: Vec<String>,
     /// Where classic peers reach the bridge.
     pub tcp: Option<SocketAddr>,
+    /// `udp://host:port/announce` of the UDP tracker.
+    pub udp_tracker: Option<String>,
     /// `stun:host:port` of the UDP port.
     pub stun: Option<String>,
 }
@@ -40,7 +42,11 @@ impl App {
         Some(NodeEntry {
             key: self.about.identity.key(),
             url: url.clone(),
-            announce: Announce { http: Some(format!("{url}/announce")), udp: None, websocket },
+            announce: Announce {
+                http: Some(format!("{url}/announce")),
+                udp: self.about.udp_tracker.clone(),
+                websocket,
+            },
             tcp: self.about.tcp,
             stun: self.about.stun.clone(),
             planting: self.planting.as_ref().map_or(Planting::Off, |planting| planting.settings().policy),

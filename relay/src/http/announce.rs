@@ -5,7 +5,8 @@
 
 use super::App;
 use super::page;
-use crate::tracker::http::{bencoded, refusal};
+use crate::tracker::http::{Families, Origin, bencoded, refusal};
+use crate::tracker::swarms::Drawn;
 use crate::tracker::{Addresses, socket};
 use anatomic_core::InfoHash;
 use anatomic_wire::tracker::NOT_PLANTED;
@@ -62,8 +63,9 @@ pub async fn announce(
         && (tracker.admission.admits(&request.info_hash) || app.supernode.is_none())
     {
         let client = app.client(from, &headers);
-        return match tracker.announce(&request, client, from.local) {
-            Ok(reply) => bencoded(reply.encode()),
+        let (origin, mut drawn) = (Origin { client, local: from.local }, Drawn::default());
+        return match tracker.announce(&request, origin, Families::Both, &mut drawn) {
+            Ok(announced) => bencoded(announced.encode(&drawn, client)),
             Err(reason) => refusal(&reason),
         };
     }

@@ -6,7 +6,7 @@ pub mod demo;
 mod options;
 mod ready;
 
-pub use options::{Common, NodeOptions, Options, Role};
+pub use options::{Common, NodeOptions, Options, Role, UdpTracker};
 
 use crate::cli::Failure;
 use crate::http::about::About;
@@ -15,6 +15,7 @@ use crate::http::page::Page;
 use crate::http::{App, server};
 use crate::node::{self, Planting, identity, planting, register};
 use crate::supernode::{Index, Supernode};
+use crate::tracker::udp::UdpDoor;
 use crate::tracker::{self, Proxies, Swarms, Tracker, swarms};
 use anatomic_core::InfoHash;
 use anatomic_core::address::{Policy, is_public};
@@ -113,7 +114,18 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         ),
         _ => None,
     };
+    let udp_tracker = match (&options.node, &node) {
+        (Some(node_options), Some((_, tracker))) => {
+            udp_tracker(node_options.udp_tracker, options.common.listen, local, tracker)?
+        }
+        _ => None,
+    };
+    let udp_local = udp_tracker.as_ref().map(UdpDoor::local_addr);
+    if let Some(door) = udp_tracker {
+        tasks.spawn(door.serve());
+    }
     let about = About {
+        udp_tracker: udp_local.and_then(|local| udp_url(&url, local)),
         identity,
         url: url.clone(),
         supernodes: options.supernodes.iter().map(|url| url.trim_end_matches('/').to_owned()).collect(),
@@ -150,6 +162,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         http: format!("{url}/"),
         tcp: bridge.as_ref().and_then(|bridge| bridge.tcp()),
         udp: bridge.as_ref().and_then(|bridge| bridge.udp()),
+        udp_tracker: udp_local,
         key: app.about.identity.key(),
         demo,
         hint: hint(&options, local),
@@ -272,6 +285,43 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
+/// The UDP tracker: where it was asked for, else at the number of the HTTP port.
+fn udp_tracker(
+    wish: Option<UdpTracker>,
+    asked: SocketAddr,
+    http: SocketAddr,
+    tracker: &Arc<Tracker>,
+) -> Result<Option<UdpDoor>, Failure> {
+    match wish {
+        Some(UdpTracker::Off) => Ok(None),
+        Some(UdpTracker::At(address)) => UdpDoor::bind(address, tracker.clone()).map(Some).map_err(|error| {
+            Failure::new(format!(
+                "cannot listen on UDP {address}: {error}; choose another with --udp-tracker"
+            ))
+        }),
+        None => {
+            let door = UdpDoor::bind(http, tracker.clone());
+            // Where any port is good, another one is.
+            let door = if asked.port() == 0 {
+                door.or_else(|_| UdpDoor::bind(SocketAddr::new(http.ip(), 0), tracker.clone()))
+            } else {
+                door
+            };
+            Ok(door
+                .map_err(|error| warn!(address = %http, %error, "no UDP tracker; --udp-tracker names another port"))
+                .ok())
+        }
+    }
+}
+
+/// The UDP tracker as others reach it: at the host of our address, unless only this machine reaches the port.
+fn udp_url(url: &str, local: SocketAddr) -> Option<String> {
+    let host = crate::supernode::visit::host(url)?;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let here = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    (here || !local.ip().is_loopback()).then(|| format!("udp://{host}:{}/announce", local.port()))
+}
+
 /// The address under which we call ourselves where we listen on all.
 fn reachable_ip(ip: IpAddr) -> IpAddr {
     if !ip.is_unspecified() {
@@ -316,6 +366,21 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_udp_tracker_is_named_where_others_reach_it() {
+        let at = |address: &str| address.parse().unwrap();
+        for (url, local, named) in [
+            ("http://127.0.0.1:4080", "127.0.0.1:4080", Some("udp://127.0.0.1:4080/announce")),
+            ("https://node.example", "0.0.0.0:4080", Some("udp://node.example:4080/announce")),
+            ("http://[2001:db8::1]:80", "[::]:80", Some("udp://[2001:db8::1]:80/announce")),
+            ("https://node.example", "127.0.0.1:4080", None),
+        ] {
+            assert_eq!(udp_url(url, at(local)).as_deref(), named, "{url} {local}");
+        }
+        assert_eq!("off".parse(), Ok(UdpTracker::Off));
+        assert!("nowhere".parse::<UdpTracker>().is_err());
+    }
 
     #[test]
     fn a_node_in_a_private_network_serves_it_and_a_public_one_never_looks_inwards() {

@@ -79,6 +79,9 @@ pub struct NodeOptions {
     /// Address of the one UDP port for WebRTC and STUN [default: as for --tcp]
     #[arg(long, value_name = "ADDR", env = "ANATOMIC_UDP")]
     pub udp: Option<SocketAddr>,
+    /// Address of the UDP tracker, or `off` [default: as --listen]
+    #[arg(long, value_name = "ADDR|off", env = "ANATOMIC_UDP_TRACKER")]
+    pub udp_tracker: Option<UdpTracker>,
     /// Public address of this host behind a NAT that forwards the same ports; may be given several times
     #[arg(long, value_name = "IP", env = "ANATOMIC_ANNOUNCE_IP", value_delimiter = ',')]
     pub announce_ip: Vec<IpAddr>,
@@ -112,6 +115,29 @@ impl NodeOptions {
     pub fn announced_tcp(&self) -> Option<SocketAddr> {
         let port = self.tcp.map(|address| address.port()).filter(|port| *port != 0)?;
         self.announce_ip.first().map(|ip| SocketAddr::new(*ip, port))
+    }
+}
+
+/// Whether and where there is a UDP tracker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UdpTracker {
+    /// There is none.
+    Off,
+    /// There.
+    At(SocketAddr),
+}
+
+impl std::str::FromStr for UdpTracker {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            address => address
+                .parse()
+                .map(Self::At)
+                .map_err(|_| format!("{text:?} is neither an address with a port nor `off`")),
+        }
     }
 }
 

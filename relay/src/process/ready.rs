@@ -13,6 +13,7 @@ pub(super) struct Ready {
     pub(super) http: String,
     pub(super) tcp: Option<SocketAddr>,
     pub(super) udp: Option<SocketAddr>,
+    pub(super) udp_tracker: Option<SocketAddr>,
     pub(super) key: Key,
     pub(super) demo: Option<String>,
     pub(super) hint: Option<String>,
@@ -25,6 +26,8 @@ struct Json<'a> {
     tcp: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     udp: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    udp_tracker: Option<SocketAddr>,
     key: Key,
     #[serde(skip_serializing_if = "Option::is_none")]
     demo: Option<&'a str>,
@@ -44,6 +47,7 @@ impl Ready {
             http: &self.http,
             tcp: self.tcp,
             udp: self.udp,
+            udp_tracker: self.udp_tracker,
             key: self.key,
             demo: self.demo.as_deref(),
         };
@@ -58,6 +62,7 @@ impl Ready {
         if let (Some(tcp), Some(udp)) = (self.tcp, self.udp) {
             lines.push(format!("  peers      tcp {tcp} (classic), udp {udp} (browsers)"));
         }
+        lines.extend(self.udp_tracker.map(|udp| format!("  tracker    udp {udp}, and as above")));
         lines.push(format!("  key        {}", self.key));
         lines.extend(self.hint.as_ref().map(|hint| format!("  note       {hint}")));
         lines.push("  Ctrl-C ends it.".into());
@@ -76,6 +81,7 @@ mod tests {
             http: "http://127.0.0.1:4080/".into(),
             tcp: Some("127.0.0.1:1".parse().unwrap()),
             udp: Some("127.0.0.1:2".parse().unwrap()),
+            udp_tracker: Some("127.0.0.1:4080".parse().unwrap()),
             key: Key([1; 32]),
             demo: None,
             hint: None,

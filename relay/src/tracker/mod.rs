@@ -1,20 +1,26 @@
-//! The node's tracker: one store of swarms behind an HTTP and a WebSocket door.
+//! The node's tracker: one store of swarms behind an HTTP, a UDP and a WebSocket door.
 //!
 //! Knows who is in which swarm and passes offers and answers on; never a block of data. Which torrents it serves is
 //! decided by [`Admission`], and the node's own part in a swarm by [`NodePeer`].
 
 pub mod address;
+mod cookie;
+mod drawn;
 pub mod http;
+mod limits;
 pub mod node_peer;
+mod peers;
 pub mod roster;
 pub mod sharing;
 pub mod snapshot;
 pub mod socket;
 mod swarm;
 pub mod swarms;
+pub mod udp;
 
 pub use address::{Addresses, Proxies};
 pub use node_peer::{Admission, NodePeer};
+pub use peers::Scope;
 pub use swarms::{SwarmChange, Swarms};
 
 use anatomic_core::InfoHash;
@@ -85,6 +91,8 @@ pub struct Tracker {
     node: OnceLock<Arc<dyn NodePeer>>,
     listen_tcp: OnceLock<SocketAddr>,
     sockets: socket::Census,
+    /// What the UDP door did.
+    pub udp: udp::Counters,
 }
 
 impl Tracker {
@@ -98,6 +106,7 @@ impl Tracker {
             node: OnceLock::new(),
             listen_tcp: OnceLock::new(),
             sockets: socket::Census::default(),
+            udp: udp::Counters::default(),
         })
     }
 
@@ -138,11 +147,12 @@ impl Tracker {
 
     /// Runs until the end of the process: forgets peers that are heard of no more.
     pub async fn expire_forever(self: Arc<Self>) {
-        let mut timer = tokio::time::interval(Duration::from_secs(15));
+        let round = Duration::from_secs(15);
+        let mut timer = tokio::time::interval(round / u32::try_from(Swarms::PARTS).unwrap_or(1));
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
+        for part in (0..Swarms::PARTS).cycle() {
             timer.tick().await;
-            self.swarms.expire(std::time::Instant::now());
+            self.swarms.expire_part(std::time::Instant::now(), part);
         }
     }
 }

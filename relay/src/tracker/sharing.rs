@@ -115,18 +115,22 @@ impl Swarms {
         let browsers = swarm
             .browsers
             .iter()
+            .flat_map(|browsers| browsers.roster.iter())
             .map(|(_, browser)| peer(Contact::Browser(browser.peer_id), browser.seed, browser.seen));
-        let classic = swarm
-            .classic
-            .iter()
-            .map(|(address, classic)| peer(Contact::Address(*address), classic.seed, classic.seen));
+        let second = self.second(now);
+        let classic = swarm.classic().map(|(address, state)| SharedPeer {
+            contact: Contact::Address(address),
+            seed: state.seed(),
+            bridge: false,
+            age: u16::try_from(second.saturating_sub(state.second())).unwrap_or(u16::MAX),
+        });
         // Half of the places for either kind, and what one leaves for the other.
         let (half, most) = (MAX_PER_SISTER / 2, MAX_PER_SISTER);
-        let browsers_most = half.max(most.saturating_sub(swarm.classic.len()));
+        let browsers_most = half.max(most.saturating_sub(swarm.classic_len()));
         let mut peers: Vec<_> = browsers.take(browsers_most).collect();
         peers.extend(classic.take(most.saturating_sub(peers.len())));
         let counts = swarm.own_counts();
-        let browsers = u32::try_from(swarm.browsers.len()).unwrap_or(u32::MAX);
+        let browsers = u32::try_from(swarm.browsers_len()).unwrap_or(u32::MAX);
         Present { peers, counts: Counts { seeds: counts.complete, leeches: counts.incomplete, browsers } }
     }
 
@@ -145,7 +149,8 @@ impl Swarms {
         if gained.is_empty() && !shard.swarms.contains_key(&info_hash) {
             return 0;
         }
-        let swarm = shard.swarms.entry(info_hash).or_default();
+        // Where there is no room for a peer of our own there is none for guests.
+        let Ok(swarm) = self.swarm(&mut shard.swarms, info_hash) else { return gained.len() };
         let mut refused = 0;
         let mut came: Vec<SocketAddr> = Vec::new();
         let visiting = swarm.visiting.get_or_insert_default();
@@ -162,7 +167,7 @@ impl Swarms {
         if let Some(counts) = counts {
             visiting.guests.set_counts(sister, counts);
         }
-        came.retain(|address| swarm.classic.get(address).is_none());
+        came.retain(|address| !swarm.knows_classic(&self.hasher, *address));
         drop(shard);
         for address in came {
             let _ = self.changes.send(SwarmChange { info_hash, kind: Change::GuestCame(address) });
@@ -195,17 +200,12 @@ impl Swarms {
         let Shard { swarms, rng, .. } = &mut *shard;
         let Some(swarm) = swarms.get_mut(&info_hash) else { return false };
         // A browser may hold sockets at both nodes.
-        let itself = swarm.by_peer_id.get(&from).copied();
-        let Some((to, outbox)) = swarm
-            .browsers
-            .draw(rng, 1, itself.as_ref())
-            .first()
-            .map(|(socket, browser)| (*socket, browser.socket.outbox.clone()))
-        else {
-            return false;
-        };
-        let id = offer.id;
-        if outbox.try_send(ServerMessage::Offer { info_hash, peer_id: from, offer }).is_err() {
+        let itself = swarm.browser_of(&from);
+        let Some(browsers) = &swarm.browsers else { return false };
+        let drawn = browsers.roster.draw(rng, 1, itself.as_ref());
+        let Some((to, browser)) = drawn.first() else { return false };
+        let (id, to) = (offer.id, *to);
+        if !browser.socket.pass(ServerMessage::Offer { info_hash, peer_id: from, offer }) {
             return false;
         }
         let offers = &mut swarm.visiting().offers;
@@ -226,7 +226,8 @@ impl Swarms {
     ) -> bool {
         let mut shard = self.shard(&info_hash);
         let Some(swarm) = shard.swarms.get_mut(&info_hash) else { return false };
-        let Some(offerer) = swarm.by_peer_id.get(to).and_then(|id| swarm.browsers.get_mut(id)) else {
+        let Some(browsers) = &mut swarm.browsers else { return false };
+        let Some(offerer) = browsers.by_peer_id.get(to).and_then(|id| browsers.roster.get_mut(id)) else {
             return false;
         };
         if offerer.offers.get(&answer.id).is_none_or(|(asked, _)| *asked != Target::Sister(sister)) {
@@ -234,7 +235,7 @@ impl Swarms {
         }
         offerer.offers.remove(&answer.id);
         let message = ServerMessage::Answer { info_hash, peer_id: from, answer };
-        offerer.socket.outbox.try_send(message).is_ok()
+        offerer.socket.pass(message)
     }
 
     pub(super) fn send_abroad(&self, info_hash: InfoHash, from: PeerId, offers: Vec<(Key, Offer)>) {

@@ -1,6 +1,7 @@
 //! Rules of the store's side of peer-sharing.
 
-use super::super::swarms::{Limits, Socket};
+use super::super::peers::Scope;
+use super::super::swarms::{Drawn, Limits, Socket, Wish};
 use super::*;
 use anatomic_wire::tracker::announce::AnnounceRequest;
 use anatomic_wire::tracker::websocket::WsAnnounce;
@@ -29,7 +30,9 @@ fn announce(store: &Swarms, last: u8, left: u64, want: usize) -> Vec<SocketAddr>
         key: None,
         tracker_id: None,
     };
-    store.announce_classic(Instant::now(), [8, 8, 4, last].into(), &request, want).unwrap().1
+    let (ip, wish, mut drawn) = ([8, 8, 4, last].into(), Wish::both(want, Scope::All), Drawn::default());
+    store.announce_classic(Instant::now(), ip, &request, wish, &mut drawn).unwrap();
+    drawn.addresses().collect()
 }
 
 fn guest(last: u8, seed: bool) -> SharedPeer {
@@ -37,7 +40,7 @@ fn guest(last: u8, seed: bool) -> SharedPeer {
     SharedPeer { contact, seed, bridge: false, age: 0 }
 }
 
-fn tab(store: &Swarms, number: u8, offers: u8) -> Receiver<ServerMessage> {
+fn tab(store: &Swarms, number: u8, offers: u8) -> Receiver<Box<ServerMessage>> {
     let (outbox, inbox) = mpsc::channel(16);
     let socket = Socket { id: SocketId(number.into()), ip: [10, 0, 0, number].into(), outbox };
     let announce = WsAnnounce {
@@ -106,7 +109,7 @@ fn an_offer_goes_to_a_sister_s_browser_and_only_her_answer_comes_back() {
     assert_eq!((abroad.sister, abroad.from, abroad.to), (SISTER, PeerId([1; 20]), None));
     let us = Key([7; 32]);
     assert!(there.offer_from_sister(Instant::now(), us, HASH, abroad.from, abroad.offer.clone()));
-    assert!(matches!(at_there.try_recv(), Ok(ServerMessage::Offer { .. })));
+    assert!(matches!(*at_there.try_recv().unwrap(), ServerMessage::Offer { .. }));
 
     let answer = Offer { sdp: "a".into(), ..abroad.offer };
     let stranger = there.answer(Instant::now(), SocketId(9), HASH, &abroad.from, answer.clone());
@@ -118,7 +121,7 @@ fn an_offer_goes_to_a_sister_s_browser_and_only_her_answer_comes_back() {
     let to = PeerId([1; 20]);
     assert!(!here.answer_from_sister(us, HASH, back.from, &to, answer.clone()), "another sister");
     assert!(here.answer_from_sister(SISTER, HASH, back.from, &to, answer.clone()));
-    assert!(matches!(at_here.try_recv(), Ok(ServerMessage::Answer { .. })));
+    assert!(matches!(*at_here.try_recv().unwrap(), ServerMessage::Answer { .. }));
     assert!(!here.answer_from_sister(SISTER, HASH, back.from, &to, answer), "an offer is answered once");
 }
 

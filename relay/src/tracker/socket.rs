@@ -81,7 +81,7 @@ struct Session {
 }
 
 impl Session {
-    async fn run(&mut self, stream: &mut WebSocket, mut inbox: mpsc::Receiver<ServerMessage>) {
+    async fn run(&mut self, stream: &mut WebSocket, mut inbox: mpsc::Receiver<Box<ServerMessage>>) {
         let config = self.tracker.config.clone();
         let mut pings = tokio::time::interval(config.ping_interval);
         pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -187,7 +187,7 @@ impl Session {
                     let answer = Offer { id, sdp };
                     let message = ServerMessage::Answer { info_hash, peer_id, answer };
                     // Waits for room: this one answer is what the tab is here for.
-                    let _ = outbox.send_timeout(message, patience).await;
+                    let _ = outbox.send_timeout(Box::new(message), patience).await;
                 }
                 Ok(None) => debug!(torrent = %info_hash, "the node declined an offer"),
                 Err(_) => debug!(torrent = %info_hash, "the node did not answer an offer in time"),
@@ -206,7 +206,7 @@ impl Session {
 
     fn send(&self, message: ServerMessage) {
         // Full queue: dropped. The client announces again.
-        let _ = self.socket.outbox.try_send(message);
+        let _ = self.socket.pass(message);
     }
 }
 

@@ -2,27 +2,24 @@
 //!
 //! Bookkeeping only; who is let in, and under which lock, is [`super::swarms`]'s business.
 
+use super::peers::{Address as _, Packed, Peers, Scope, State, V4, V6, pack};
 use super::roster::Roster;
 use super::sharing::Visiting;
-use super::swarms::{Socket, SocketId};
+use super::swarms::{Drawn, Socket, SocketId, Wish};
+use anatomic_core::address::is_public;
 use anatomic_core::{InfoHash, PeerId};
 use anatomic_mesh::Key;
 use anatomic_mesh::sharing::{Contact, guests};
 use anatomic_wire::tracker::scrape::SwarmCounts;
 use anatomic_wire::tracker::websocket::{Offer, OfferId, ServerMessage};
 use fastrand::Rng;
+use hashbrown::DefaultHashBuilder;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// How many unanswered offers are remembered for one browser in one swarm.
 const MAX_OPEN_OFFERS: usize = 40;
-
-/// A classic peer.
-pub(super) struct Classic {
-    pub(super) seed: bool,
-    pub(super) seen: Instant,
-}
 
 /// A browser.
 pub(super) struct Browser {
@@ -43,24 +40,38 @@ pub(super) enum Target {
     Sister(Key),
 }
 
-/// A swarm.
+/// Offers that a browser hands in.
+pub(super) struct Post {
+    pub(super) from: SocketId,
+    pub(super) info_hash: InfoHash,
+    pub(super) offers: Vec<Offer>,
+}
+
+/// The browsers of a swarm.
+#[derive(Default)]
+pub(super) struct Browsers {
+    pub(super) roster: Roster<SocketId, Browser>,
+    pub(super) by_peer_id: HashMap<PeerId, SocketId>,
+}
+
+/// A swarm. Most have few peers, all of one kind: what they have not takes one word.
 #[derive(Default)]
 pub(super) struct Swarm {
-    pub(super) classic: Roster<SocketAddr, Classic>,
-    pub(super) browsers: Roster<SocketId, Browser>,
-    pub(super) by_peer_id: HashMap<PeerId, SocketId>,
-    pub(super) seeds: u32,
-    pub(super) downloaded: u32,
+    pub(super) v4: Peers<V4>,
+    pub(super) v6: Option<Box<Peers<V6>>>,
+    pub(super) browsers: Option<Box<Browsers>>,
+    seeds: u32,
+    downloaded: u32,
     /// What sister nodes say; nothing for most swarms.
     pub(super) visiting: Option<Box<Visiting>>,
 }
 
 impl Swarm {
     /// Our own peers and those that only sisters know.
-    pub(super) fn counts(&self) -> SwarmCounts {
+    pub(super) fn counts(&self, hasher: &DefaultHashBuilder) -> SwarmCounts {
         let mut counts = self.own_counts();
         if let Some(visiting) = &self.visiting {
-            let theirs = visiting.guests.counts(|contact| self.knows(contact));
+            let theirs = visiting.guests.counts(|contact| self.knows(hasher, contact));
             counts.complete = counts.complete.saturating_add(theirs.seeds);
             counts.incomplete = counts.incomplete.saturating_add(theirs.leeches);
         }
@@ -68,42 +79,70 @@ impl Swarm {
     }
 
     /// Whether a contact is a peer of our own.
-    pub(super) fn knows(&self, contact: &Contact) -> bool {
+    pub(super) fn knows(&self, hasher: &DefaultHashBuilder, contact: &Contact) -> bool {
         match contact {
-            Contact::Address(address) => self.classic.get(address).is_some(),
-            Contact::Browser(peer_id) => self.by_peer_id.contains_key(peer_id),
+            Contact::Address(address) => self.knows_classic(hasher, *address),
+            Contact::Browser(peer_id) => self.browser_of(peer_id).is_some(),
         }
     }
 
-    /// Draws up to `want` classic peers without the asker: our own, and of the guests what [`guests::split`] leaves them.
+    pub(super) fn knows_classic(&self, hasher: &DefaultHashBuilder, address: SocketAddr) -> bool {
+        match pack(address) {
+            Packed::V4(address) => self.v4.contains(hasher, &address),
+            Packed::V6(address) => self.v6.as_ref().is_some_and(|peers| peers.contains(hasher, &address)),
+        }
+    }
+
+    /// The socket of the browser with that peer id.
+    pub(super) fn browser_of(&self, peer_id: &PeerId) -> Option<SocketId> {
+        self.browsers.as_ref()?.by_peer_id.get(peer_id).copied()
+    }
+
+    /// Draws classic peers without the asker: our own, and of the guests what [`guests::split`] leaves them.
     pub(super) fn draw_classic(
         &self,
         rng: &mut Rng,
-        want: usize,
-        asker: Option<&SocketAddr>,
-    ) -> Vec<SocketAddr> {
-        let own = self.classic.len().saturating_sub(usize::from(asker.is_some()));
-        let mut drawn = Vec::new();
+        hasher: &DefaultHashBuilder,
+        wish: Wish,
+        asker: Option<&Packed>,
+        drawn: &mut Drawn,
+    ) {
+        drawn.clear();
+        let mut guests = Drawn::default();
         if let Some(visiting) = &self.visiting {
-            let (_, most) = guests::split(want, own, visiting.guests.len());
+            let own = self.classic_len().saturating_sub(usize::from(asker.is_some()));
+            let (_, most) = guests::split(wish.v4.max(wish.v6), own, visiting.guests.len());
             let stranger = |contact: &Contact, _| match contact {
-                Contact::Address(address) => Some(address) != asker && self.classic.get(address).is_none(),
+                Contact::Address(address) => {
+                    let wanted = if address.is_ipv4() { wish.v4 } else { wish.v6 } > 0;
+                    let shown = wish.scope == Scope::All || is_public(address.ip());
+                    wanted && shown && Some(&pack(*address)) != asker && !self.knows_classic(hasher, *address)
+                }
                 Contact::Browser(_) => false,
             };
-            drawn.extend(visiting.guests.draw(rng, most, stranger).iter().filter_map(
-                |contact| match contact {
-                    Contact::Address(address) => Some(*address),
-                    Contact::Browser(_) => None,
-                },
-            ));
+            for contact in visiting.guests.draw(rng, most, stranger) {
+                if let Contact::Address(address) = contact {
+                    guests.push(address);
+                }
+            }
         }
-        let own = self.classic.draw(rng, want.saturating_sub(drawn.len()), asker);
-        drawn.splice(0..0, own.into_iter().map(|(address, _)| *address));
-        drawn
+        let (own4, own6) = match asker {
+            Some(Packed::V4(own)) => (Some(own), None),
+            Some(Packed::V6(own)) => (None, Some(own)),
+            None => (None, None),
+        };
+        let room = wish.v4.saturating_sub(guests.v4.len() / 6);
+        self.v4.draw(rng, room, own4, wish.scope, |address| drawn.v4.extend_from_slice(address.bytes()));
+        if let Some(v6) = &self.v6 {
+            let room = wish.v6.saturating_sub(guests.v6.len() / 18);
+            v6.draw(rng, room, own6, wish.scope, |address| drawn.v6.extend_from_slice(address.bytes()));
+        }
+        drawn.v4.extend_from_slice(&guests.v4);
+        drawn.v6.extend_from_slice(&guests.v6);
     }
 
     pub(super) fn own_counts(&self) -> SwarmCounts {
-        let peers = u32::try_from(self.classic.len() + self.browsers.len()).unwrap_or(u32::MAX);
+        let peers = u32::try_from(self.classic_len() + self.browsers_len()).unwrap_or(u32::MAX);
         SwarmCounts {
             complete: self.seeds,
             downloaded: self.downloaded,
@@ -111,8 +150,16 @@ impl Swarm {
         }
     }
 
+    pub(super) fn classic_len(&self) -> usize {
+        self.v4.len() + self.v6.as_ref().map_or(0, |peers| peers.len())
+    }
+
+    pub(super) fn browsers_len(&self) -> usize {
+        self.browsers.as_ref().map_or(0, |browsers| browsers.roster.len())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.classic.is_empty() && self.browsers.is_empty() && self.visiting.is_none()
+        self.classic_len() == 0 && self.browsers_len() == 0 && self.visiting.is_none()
     }
 
     pub(super) fn recount(&mut self, was_seed: bool, is_seed: bool) {
@@ -123,18 +170,91 @@ impl Swarm {
         }
     }
 
-    pub(super) fn remove_classic(&mut self, address: &SocketAddr) -> bool {
-        let Some(peer) = self.classic.remove(address) else { return false };
-        self.recount(peer.seed, false);
+    pub(super) fn completed(&mut self) {
+        self.downloaded = self.downloaded.saturating_add(1);
+    }
+
+    /// Takes note of a known classic peer and returns how it was; `None` if it is not known.
+    pub(super) fn update_classic(
+        &mut self,
+        hasher: &DefaultHashBuilder,
+        address: &Packed,
+        state: State,
+    ) -> Option<State> {
+        let was = match address {
+            Packed::V4(address) => self.v4.update(hasher, address, state),
+            Packed::V6(address) => self.v6.as_mut()?.update(hasher, address, state),
+        }?;
+        self.recount(was.seed(), state.seed());
+        Some(was)
+    }
+
+    /// Adds a classic peer that is not known.
+    pub(super) fn add_classic(&mut self, hasher: &DefaultHashBuilder, address: Packed, state: State) {
+        match address {
+            Packed::V4(address) => self.v4.add(hasher, address, state),
+            Packed::V6(address) => self.v6.get_or_insert_default().add(hasher, address, state),
+        }
+        self.recount(false, state.seed());
+    }
+
+    pub(super) fn remove_classic(&mut self, hasher: &DefaultHashBuilder, address: &Packed) -> bool {
+        let state = match address {
+            Packed::V4(address) => self.v4.remove(hasher, address),
+            Packed::V6(address) => self.v6.as_mut().and_then(|peers| peers.remove(hasher, address)),
+        };
+        if self.v6.as_ref().is_some_and(|peers| peers.is_empty()) {
+            self.v6 = None;
+        }
+        let Some(state) = state else { return false };
+        self.recount(state.seed(), false);
         true
     }
 
-    pub(super) fn remove_browser(&mut self, socket: &SocketId) -> bool {
-        let Some(browser) = self.browsers.remove(socket) else { return false };
-        self.recount(browser.seed, false);
-        if self.by_peer_id.get(&browser.peer_id) == Some(socket) {
-            self.by_peer_id.remove(&browser.peer_id);
+    /// Removes all classic peers of which `goes` says so.
+    pub(super) fn sweep_classic(
+        &mut self,
+        hasher: &DefaultHashBuilder,
+        goes: impl Fn(State) -> bool,
+        mut gone: impl FnMut(SocketAddr),
+    ) {
+        let mut seeds = 0;
+        let mut tell = |address: SocketAddr, state: State| {
+            seeds += u32::from(state.seed());
+            gone(address);
+        };
+        self.v4.sweep(hasher, &goes, |address, state| tell(address.unpack(), state));
+        if let Some(peers) = &mut self.v6 {
+            peers.sweep(hasher, &goes, |address, state| tell(address.unpack(), state));
+            if peers.is_empty() {
+                self.v6 = None;
+            }
         }
+        self.seeds = self.seeds.saturating_sub(seeds);
+    }
+
+    /// All classic peers.
+    pub(super) fn classic(&self) -> impl Iterator<Item = (SocketAddr, State)> {
+        let v6 =
+            self.v6.iter().flat_map(|peers| peers.iter()).map(|(address, state)| (address.unpack(), state));
+        self.v4.iter().map(|(address, state)| (address.unpack(), state)).chain(v6)
+    }
+
+    /// How many classic peers are at one host.
+    pub(super) fn classic_at(&self, ip: IpAddr) -> usize {
+        self.classic().filter(|(address, _)| address.ip() == ip).count()
+    }
+
+    pub(super) fn remove_browser(&mut self, socket: &SocketId) -> bool {
+        let Some(browsers) = &mut self.browsers else { return false };
+        let Some(browser) = browsers.roster.remove(socket) else { return false };
+        if browsers.by_peer_id.get(&browser.peer_id) == Some(socket) {
+            browsers.by_peer_id.remove(&browser.peer_id);
+        }
+        if browsers.roster.is_empty() {
+            self.browsers = None;
+        }
+        self.recount(browser.seed, false);
         true
     }
 
@@ -143,34 +263,38 @@ impl Swarm {
         &mut self,
         now: Instant,
         rng: &mut Rng,
-        from: SocketId,
-        info_hash: InfoHash,
-        mut offers: Vec<Offer>,
+        hasher: &DefaultHashBuilder,
+        post: Post,
         lifetime: Duration,
     ) -> Vec<(Key, Offer)> {
-        let Some(peer_id) = self.browsers.get(&from).map(|browser| browser.peer_id) else {
+        let Post { from, info_hash, mut offers } = post;
+        if offers.is_empty() {
             return Vec::new();
-        };
+        }
         let mut abroad = Vec::new();
         if let Some(visiting) = &self.visiting {
-            let mut sisters = visiting.guests.sisters_with_browsers(|contact| self.knows(contact));
+            let mut sisters = visiting.guests.sisters_with_browsers(|contact| self.knows(hasher, contact));
             rng.shuffle(&mut sisters);
-            let here = self.browsers.len().saturating_sub(1);
+            let here = self.browsers_len().saturating_sub(1);
             let most = if sisters.is_empty() { 0 } else { offers.len() };
             let (_, there) = guests::split(offers.len(), here, most);
-            let chosen = offers.split_off(offers.len() - there);
+            let chosen = offers.split_off(offers.len().saturating_sub(there));
             abroad.extend(sisters.into_iter().cycle().zip(chosen));
         }
+        let Some(browsers) = &mut self.browsers else { return Vec::new() };
+        let Some(peer_id) = browsers.roster.get(&from).map(|browser| browser.peer_id) else {
+            return Vec::new();
+        };
         let mut passed: Vec<_> =
             abroad.iter().map(|(sister, offer)| (offer.id, Target::Sister(*sister))).collect();
-        let others = self.browsers.draw(rng, offers.len(), Some(&from));
+        let others = browsers.roster.draw(rng, offers.len(), Some(&from));
         for (offer, (to, browser)) in offers.into_iter().zip(others) {
             let id = offer.id;
-            if browser.socket.outbox.try_send(ServerMessage::Offer { info_hash, peer_id, offer }).is_ok() {
+            if browser.socket.pass(ServerMessage::Offer { info_hash, peer_id, offer }) {
                 passed.push((id, Target::Socket(*to)));
             }
         }
-        let Some(offerer) = self.browsers.get_mut(&from) else { return Vec::new() };
+        let Some(offerer) = browsers.roster.get_mut(&from) else { return Vec::new() };
         offerer.offers.retain(|_, (_, at)| now.saturating_duration_since(*at) <= lifetime);
         for (id, to) in passed {
             if offerer.offers.len() < MAX_OPEN_OFFERS {
@@ -179,4 +303,9 @@ impl Swarm {
         }
         abroad
     }
+}
+
+/// The address as the rest of the tracker keeps it.
+pub(super) fn canonical(address: SocketAddr) -> (Packed, SocketAddr) {
+    (pack(address), SocketAddr::new(address.ip().to_canonical(), address.port()))
 }

@@ -39,7 +39,7 @@ fn browser(id: u8, left: Option<u64>, event: Option<Event>) -> WsAnnounce {
     }
 }
 
-fn socket(id: u64) -> (Socket, Receiver<ServerMessage>) {
+fn socket(id: u64) -> (Socket, Receiver<Box<ServerMessage>>) {
     let (outbox, inbox) = mpsc::channel(16);
     (Socket { id: SocketId(id), ip: "10.0.0.1".parse().unwrap(), outbox }, inbox)
 }
@@ -52,11 +52,23 @@ fn ip(last: u8) -> IpAddr {
     [10, 0, 0, last].into()
 }
 
+fn announce(
+    store: &Swarms,
+    now: Instant,
+    ip: IpAddr,
+    request: &AnnounceRequest,
+    want: usize,
+) -> Result<(SwarmCounts, Vec<SocketAddr>), Full> {
+    let mut drawn = Drawn::default();
+    let counts = store.announce_classic(now, ip, request, Wish::both(want, Scope::All), &mut drawn)?;
+    Ok((counts, drawn.addresses().collect()))
+}
+
 #[test]
 fn classic_peers_meet_each_other_and_never_themselves() {
     let (store, now) = (store(), Instant::now());
-    store.announce_classic(now, ip(1), &classic(1, 0, None), 50).unwrap();
-    let (counts, peers) = store.announce_classic(now, ip(2), &classic(2, 9, None), 50).unwrap();
+    announce(&store, now, ip(1), &classic(1, 0, None), 50).unwrap();
+    let (counts, peers) = announce(&store, now, ip(2), &classic(2, 9, None), 50).unwrap();
     assert_eq!(peers, ["10.0.0.1:1".parse::<SocketAddr>().unwrap()]);
     assert_eq!((counts.complete, counts.incomplete), (1, 1));
     assert_eq!(store.classic_peers(&HASH, 9).len(), 2);
@@ -65,19 +77,19 @@ fn classic_peers_meet_each_other_and_never_themselves() {
 #[test]
 fn stopping_removes_and_one_never_known_is_not_inserted() {
     let (store, now) = (store(), Instant::now());
-    store.announce_classic(now, ip(1), &classic(1, 0, Some(Event::Stopped)), 50).unwrap();
+    announce(&store, now, ip(1), &classic(1, 0, Some(Event::Stopped)), 50).unwrap();
     assert_eq!(store.totals(), (0, 0));
-    store.announce_classic(now, ip(1), &classic(1, 0, None), 50).unwrap();
-    store.announce_classic(now, ip(1), &classic(1, 0, Some(Event::Stopped)), 50).unwrap();
+    announce(&store, now, ip(1), &classic(1, 0, None), 50).unwrap();
+    announce(&store, now, ip(1), &classic(1, 0, Some(Event::Stopped)), 50).unwrap();
     assert_eq!((store.totals().1, store.counts(&HASH)), (0, SwarmCounts::default()));
 }
 
 #[test]
 fn completion_is_counted_once_and_makes_a_seed() {
     let (store, now) = (store(), Instant::now());
-    store.announce_classic(now, ip(1), &classic(1, 5, None), 0).unwrap();
+    announce(&store, now, ip(1), &classic(1, 5, None), 0).unwrap();
     for _ in 0..2 {
-        store.announce_classic(now, ip(1), &classic(1, 0, Some(Event::Completed)), 0).unwrap();
+        announce(&store, now, ip(1), &classic(1, 0, Some(Event::Completed)), 0).unwrap();
     }
     assert_eq!(store.counts(&HASH), SwarmCounts { complete: 1, downloaded: 1, incomplete: 0 });
 }
@@ -86,7 +98,7 @@ fn completion_is_counted_once_and_makes_a_seed() {
 fn silent_peers_and_their_swarms_are_forgotten() {
     let (store, now) = (store(), Instant::now());
     let (tab, _inbox) = socket(1);
-    store.announce_classic(now, ip(1), &classic(1, 5, None), 0).unwrap();
+    announce(&store, now, ip(1), &classic(1, 5, None), 0).unwrap();
     store.announce_browser(now, &tab, &browser(1, None, None), vec![]).unwrap();
     store.expire(now + Duration::from_secs(39 * 60));
     assert_eq!(store.totals(), (1, 1));
@@ -98,14 +110,14 @@ fn silent_peers_and_their_swarms_are_forgotten() {
 fn beyond_the_ceilings_newcomers_are_refused_and_the_known_stay_welcome() {
     let (store, now) = (store(), Instant::now());
     for port in 1..=3 {
-        store.announce_classic(now, ip(1), &classic(port, 5, None), 0).unwrap();
+        announce(&store, now, ip(1), &classic(port, 5, None), 0).unwrap();
     }
-    assert_eq!(store.announce_classic(now, ip(1), &classic(9, 5, None), 0), Err(Full::Address));
+    assert_eq!(announce(&store, now, ip(1), &classic(9, 5, None), 0), Err(Full::Address));
     for last in 2..99 {
-        store.announce_classic(now, ip(last), &classic(1, 5, None), 0).unwrap();
+        announce(&store, now, ip(last), &classic(1, 5, None), 0).unwrap();
     }
-    assert_eq!(store.announce_classic(now, ip(200), &classic(1, 5, None), 0), Err(Full::Store));
-    assert!(store.announce_classic(now, ip(1), &classic(1, 5, None), 0).is_ok());
+    assert_eq!(announce(&store, now, ip(200), &classic(1, 5, None), 0), Err(Full::Store));
+    assert!(announce(&store, now, ip(1), &classic(1, 5, None), 0).is_ok());
 }
 
 #[test]
@@ -121,7 +133,7 @@ fn each_offer_goes_to_another_socket_and_its_answer_comes_back() {
     store.announce_browser(now, &tab, &browser(9, Some(0), None), offers(5)).unwrap();
     assert!(inbox.try_recv().is_err(), "no offer comes back to its maker");
     for (other, inbox) in &mut others {
-        let Ok(ServerMessage::Offer { peer_id, offer, .. }) = inbox.try_recv() else { panic!() };
+        let ServerMessage::Offer { peer_id, offer, .. } = *inbox.try_recv().unwrap() else { panic!() };
         assert_eq!(peer_id, PeerId([9; 20]));
         assert!(inbox.try_recv().is_err(), "one offer each");
         let answer = Offer { sdp: "a".into(), ..offer };
@@ -129,7 +141,7 @@ fn each_offer_goes_to_another_socket_and_its_answer_comes_back() {
         assert!(!store.answer(now, other.id, HASH, &peer_id, answer), "an offer is answered once");
     }
     for _ in 0..3 {
-        assert!(matches!(inbox.try_recv(), Ok(ServerMessage::Answer { .. })));
+        assert!(matches!(*inbox.try_recv().unwrap(), ServerMessage::Answer { .. }));
     }
 }
 
@@ -157,7 +169,7 @@ fn a_reconnected_tab_replaces_its_old_socket_whose_end_then_removes_nothing() {
     assert_eq!(store.sizes(&HASH), (0, 1));
     let (other, _other_inbox) = socket(3);
     store.announce_browser(now, &other, &browser(8, None, None), offers(1)).unwrap();
-    assert!(matches!(new_inbox.try_recv(), Ok(ServerMessage::Offer { .. })));
+    assert!(matches!(*new_inbox.try_recv().unwrap(), ServerMessage::Offer { .. }));
 }
 
 #[test]
@@ -192,11 +204,63 @@ fn a_full_queue_drops_offers_and_grows_no_further() {
 fn listeners_hear_of_comers_and_goers() {
     let (store, now) = (store(), Instant::now());
     let mut changes = store.subscribe();
-    store.announce_classic(now, ip(1), &classic(1, 5, None), 0).unwrap();
-    store.announce_classic(now, ip(1), &classic(1, 5, None), 0).unwrap();
-    store.announce_classic(now, ip(1), &classic(1, 5, Some(Event::Stopped)), 0).unwrap();
+    announce(&store, now, ip(1), &classic(1, 5, None), 0).unwrap();
+    announce(&store, now, ip(1), &classic(1, 5, None), 0).unwrap();
+    announce(&store, now, ip(1), &classic(1, 5, Some(Event::Stopped)), 0).unwrap();
     let address = "10.0.0.1:1".parse().unwrap();
     assert_eq!(changes.try_recv().unwrap().kind, Change::ClassicCame(address));
     assert_eq!(changes.try_recv().unwrap().kind, Change::ClassicWent(address));
     assert!(changes.try_recv().is_err());
+}
+
+#[test]
+fn both_families_are_in_one_swarm_and_private_addresses_stay_inside() {
+    let (store, now) = (store(), Instant::now());
+    let v6: IpAddr = "2001:db8::1".parse().unwrap();
+    let public: IpAddr = "1.1.1.1".parse().unwrap();
+    for ip in [ip(1), public, "2606:4700::1".parse().unwrap(), v6] {
+        announce(&store, now, ip, &classic(7, 0, None), 0).unwrap();
+    }
+    let mut drawn = Drawn::default();
+    let request = classic(9, 1, None);
+    let counts = store
+        .announce_classic(
+            now,
+            "9.9.9.9".parse().unwrap(),
+            &request,
+            Wish::both(50, Scope::Public),
+            &mut drawn,
+        )
+        .unwrap();
+    let mut addresses: Vec<String> = drawn.addresses().map(|address| address.to_string()).collect();
+    addresses.sort();
+    assert_eq!((counts.complete, counts.incomplete), (4, 1));
+    assert_eq!(addresses, ["1.1.1.1:7", "[2606:4700::1]:7"]);
+    store.expire(now + Duration::from_secs(41 * 60));
+    assert_eq!((store.totals(), store.counts(&HASH)), ((0, 0), SwarmCounts::default()));
+}
+
+#[test]
+fn a_swarm_of_600_peers_gets_a_full_reply() {
+    // The SQL of 2005 had a stray bracket for swarms of more than 500: they got nobody.
+    let store = Swarms::new(Limits::default(), 1);
+    let now = Instant::now();
+    for number in 0..600_u16 {
+        let ip = IpAddr::from([10, 1, (number >> 8) as u8, number as u8]);
+        announce(&store, now, ip, &classic(1_000 + number, 1, None), 0).unwrap();
+    }
+    let (counts, peers) = announce(&store, now, ip(1), &classic(1, 1, None), 50).unwrap();
+    let different: std::collections::HashSet<_> = peers.iter().collect();
+    assert_eq!((counts.incomplete, peers.len(), different.len()), (601, 50, 50));
+}
+
+#[test]
+fn new_swarms_are_refused_beyond_the_ceiling() {
+    let store = Swarms::new(Limits { swarms: 1, ..Limits::default() }, 1);
+    let now = Instant::now();
+    announce(&store, now, ip(1), &classic(1, 1, None), 0).unwrap();
+    let other = AnnounceRequest { info_hash: InfoHash([9; 20]), ..classic(1, 1, None) };
+    assert_eq!(announce(&store, now, ip(1), &other, 0), Err(Full::Store));
+    store.expire(now + Duration::from_secs(41 * 60));
+    assert!(announce(&store, now, ip(1), &other, 0).is_ok());
 }

@@ -70,7 +70,14 @@ impl Process {
             Some(Supernode::new(index, identity.key(), url.clone(), Policy::PrivateNetwork, 1))
         };
         let app = Arc::new(App {
-            about: About { identity, url: url.clone(), supernodes: vec![], tcp: None, stun: None },
+            about: About {
+                identity,
+                url: url.clone(),
+                supernodes: vec![],
+                udp_tracker: None,
+                tcp: None,
+                stun: None,
+            },
             tracker: node.as_ref().map(|(_, tracker)| tracker.clone()),
             planting: node.map(|(planting, _)| planting),
             supernode,

@@ -1,8 +1,9 @@
-//! Announce and scrape over UDP ([BEP 15]).
+//! Announce and scrape over UDP ([BEP 15], with the URL of [BEP 41]).
 //!
 //! Packets only: the connection id's secret, time-outs and repeats belong to whoever owns the socket.
 //!
 //! [BEP 15]: https://www.bittorrent.org/beps/bep_0015.html
+//! [BEP 41]: https://www.bittorrent.org/beps/bep_0041.html
 
 use super::Event;
 use super::announce::AnnounceRequest;
@@ -15,6 +16,9 @@ use std::net::{IpAddr, SocketAddr};
 const MAGIC: u64 = 0x0417_2710_1980;
 /// Most swarms in one scrape (BEP 15: "up to about 74").
 const MAX_SCRAPE: usize = 74;
+
+/// Longest URL data that is read or written, in bytes: it has to fit a packet.
+const MAX_URL_DATA: usize = 1_000;
 
 /// A client's packet.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +36,8 @@ pub enum UdpRequest {
         transaction: u32,
         /// The announce.
         request: AnnounceRequest,
+        /// Path and query of the tracker's URL (BEP 41), empty if the client sent none. They carry passkeys.
+        url_data: String,
     },
     /// A scrape.
     Scrape {
@@ -108,7 +114,7 @@ impl Reader<'_> {
 
 impl UdpRequest {
     /// Reads a packet; `None` if it is none: to be dropped in silence. The `ip` field is ignored on purpose, and so
-    /// are the options that may follow an announce (BEP 41).
+    /// are options of an announce that are unknown or cut off.
     #[must_use]
     pub fn decode(packet: &[u8]) -> Option<Self> {
         let mut reader = Reader(packet);
@@ -139,7 +145,8 @@ impl UdpRequest {
                     key: Some(key),
                     tracker_id: None,
                 };
-                Some(Self::Announce { connection, transaction, request })
+                let url_data = url_data(reader.0);
+                Some(Self::Announce { connection, transaction, request, url_data })
             }
             2 => {
                 let hashes: Vec<_> =
@@ -156,7 +163,7 @@ impl UdpRequest {
         let mut packet = Vec::with_capacity(98);
         match self {
             Self::Connect { transaction } => head(&mut packet, MAGIC, 0, *transaction),
-            Self::Announce { connection, transaction, request } => {
+            Self::Announce { connection, transaction, request, url_data } => {
                 head(&mut packet, *connection, 1, *transaction);
                 packet.extend(request.info_hash.as_bytes());
                 packet.extend(request.peer_id.map_or([0; 20], |id| id.0));
@@ -175,6 +182,12 @@ impl UdpRequest {
                 packet.extend(request.key.unwrap_or(0).to_be_bytes());
                 packet.extend(request.want.unwrap_or(u32::MAX).to_be_bytes());
                 packet.extend(request.port.to_be_bytes());
+                let url_data = url_data.as_bytes();
+                for part in url_data.get(..MAX_URL_DATA).unwrap_or(url_data).chunks(255) {
+                    packet.push(2);
+                    packet.push(u8::try_from(part.len()).unwrap_or(u8::MAX));
+                    packet.extend(part);
+                }
             }
             Self::Scrape { connection, transaction, hashes } => {
                 head(&mut packet, *connection, 2, *transaction);
@@ -222,6 +235,12 @@ impl UdpReply {
     #[must_use]
     pub fn encode(&self, to: IpAddr) -> Vec<u8> {
         let mut packet = Vec::new();
+        self.write(to, &mut packet);
+        packet
+    }
+
+    /// Appends the packet to a client at `to`: addresses of the other family are left out.
+    pub fn write(&self, to: IpAddr, packet: &mut Vec<u8>) {
         let mut numbers =
             |numbers: &[u32]| numbers.iter().for_each(|number| packet.extend(number.to_be_bytes()));
         match self {
@@ -246,8 +265,27 @@ impl UdpReply {
                 packet.extend(reason.bytes());
             }
         }
-        packet
     }
+}
+
+/// The URL data among the options behind an announce: type 0 ends them, 1 is padding, 2 is URL data, others are skipped.
+fn url_data(mut options: &[u8]) -> String {
+    let mut data = Vec::new();
+    while let [kind, rest @ ..] = options {
+        options = match (kind, rest) {
+            (0, _) => break,
+            (1, _) => rest,
+            (_, [length, rest @ ..]) => {
+                let Some((value, rest)) = rest.split_at_checked(usize::from(*length)) else { break };
+                if *kind == 2 && data.len() + value.len() <= MAX_URL_DATA {
+                    data.extend_from_slice(value);
+                }
+                rest
+            }
+            _ => break,
+        };
+    }
+    String::from_utf8(data).unwrap_or_default()
 }
 
 fn head(packet: &mut Vec<u8>, connection: u64, action: u32, transaction: u32) {
@@ -275,11 +313,33 @@ mod tests {
         }
     }
 
+    fn announce(url_data: &str) -> UdpRequest {
+        UdpRequest::Announce { connection: 8, transaction: 9, request: request(), url_data: url_data.into() }
+    }
+
+    #[test]
+    fn options_are_skipped_joined_and_never_a_reason_to_fail() {
+        let read = |options: &[u8]| {
+            let mut packet = announce("").encode();
+            packet.extend_from_slice(options);
+            match UdpRequest::decode(&packet) {
+                Some(UdpRequest::Announce { url_data, .. }) => url_data,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(read(b"\x01\x02\x02/a\x09\x01x\x02\x01b\x00\x02\x01c"), "/ab");
+        for odd in [&b"\x02"[..], b"\x02\x05ab", b"\x07", b"\x00", b"\x02\x01\xff"] {
+            assert_eq!(read(odd), "");
+        }
+    }
+
     #[test]
     fn requests_come_back_as_written() {
         for (request, length) in [
             (UdpRequest::Connect { transaction: 9 }, 16),
-            (UdpRequest::Announce { connection: 8, transaction: 9, request: request() }, 98),
+            (announce(""), 98),
+            (announce("/announce?key=1"), 98 + 2 + 15),
+            (announce(&"x".repeat(600)), 98 + 3 * 2 + 600),
             (UdpRequest::Scrape { connection: 8, transaction: 9, hashes: vec![InfoHash([7; 20])] }, 36),
         ] {
             let packet = request.encode();
