@@ -16,7 +16,7 @@ const MAX_ANSWER: usize = 1024 * 1024;
 /// # Errors
 /// When the system has no certificates or the like.
 pub fn new(patience: Duration) -> Result<reqwest::Client, String> {
-    reqwest::Client::builder()
+    crate::tls::http()
         .timeout(patience)
         .connect_timeout(patience.min(Duration::from_secs(5)))
         .redirect(reqwest::redirect::Policy::none())
