@@ -2,8 +2,9 @@
 //!
 //! Nothing that knows a torrent.
 
+use crate::protocol::LAYOUT;
 use js_sys::{Array, Function, Promise, Reflect};
-use serde::{Serialize, de::DeserializeOwned};
+use nanoserde::{DeBin, SerBin};
 use std::cell::Cell;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -15,22 +16,31 @@ pub type Handler = Closure<dyn FnMut(JsValue)>;
 
 /// Packs a typed message and what travels beside it into the array that is posted.
 #[must_use]
-pub fn pack<T: Serialize>(message: &T, attachments: &[JsValue]) -> Array {
-    // Our own messages have no maps with odd keys and no failing serializers.
-    let text = serde_json::to_string(message).unwrap_or_default();
-    let packed = Array::of1(&text.into());
+pub fn pack<T: SerBin>(message: &T, attachments: &[JsValue]) -> Array {
+    packed(&message.serialize_bin(), attachments)
+}
+
+fn packed(message: &[u8], attachments: &[JsValue]) -> Array {
+    let packed = Array::of2(&LAYOUT.into(), &js_sys::Uint8Array::new_from_slice(message));
     for attachment in attachments {
         packed.push(attachment);
     }
     packed
 }
 
-/// Unpacks what [`pack`] made; `None` if it is something else.
+/// Unpacks what [`pack`] made; `None` if it is something else, or of another version of the page.
 #[must_use]
-pub fn unpack<T: DeserializeOwned>(data: &JsValue) -> Option<(T, Array)> {
+pub fn unpack<T: DeBin>(data: &JsValue) -> Option<(T, Array)> {
+    let (message, attachments) = unpacked(data)?;
+    Some((T::deserialize_bin(&message).ok()?, attachments))
+}
+
+fn unpacked(data: &JsValue) -> Option<(Vec<u8>, Array)> {
     let packed = data.dyn_ref::<Array>()?;
-    let message = serde_json::from_str(&packed.get(0).as_string()?).ok()?;
-    Some((message, packed.slice(1, packed.length())))
+    if packed.get(0) != LAYOUT {
+        return None;
+    }
+    Some((packed.get(1).dyn_ref::<js_sys::Uint8Array>()?.to_vec(), packed.slice(2, packed.length())))
 }
 
 /// What a browser's exception says, in its own words.

@@ -1,20 +1,39 @@
 //! What the page and the worker say to each other.
 //!
-//! Not the transport: a message is JSON text, and what cannot be text (bytes, files, channels, ports) travels beside
-//! it as attachments ([`crate::browser::post`]). [`View`]s and [`Command`]s also cross tabs, by broadcast, since
-//! one tab's worker serves all tabs of the origin.
+//! Not the transport: a message is packed into bytes, and what cannot be bytes (files, channels, ports) travels beside
+//! it as attachments ([`crate::browser::pack`]). [`View`]s and [`Command`]s also cross tabs, by broadcast, since
+//! one tab's worker serves all tabs of the origin. Nothing of it is ever stored: what a reload must find again is in
+//! the records of [`crate::worker::list`].
 
 pub mod rtc;
 pub mod view;
 
+use nanoserde::{DeBin, SerBin};
 use serde::{Deserialize, Serialize};
 
 pub use rtc::{Conn, RtcCommand, RtcEvent};
 pub use view::View;
 
+/// Says how messages are laid out. A tab opened before the page was updated packs them otherwise and must not be
+/// understood by halves; so this is a digest of what declares them.
+pub const LAYOUT: u32 = {
+    let declared =
+        [include_str!("protocol.rs"), include_str!("protocol/rtc.rs"), include_str!("protocol/view.rs")];
+    fnv(declared[2], fnv(declared[1], fnv(declared[0], 0x811c_9dc5)))
+};
+
+/// FNV-1a.
+const fn fnv(text: &str, mut hash: u32) -> u32 {
+    let mut rest = text.as_bytes();
+    while let [byte, after @ ..] = rest {
+        hash = (hash ^ *byte as u32).wrapping_mul(0x0100_0193);
+        rest = after;
+    }
+    hash
+}
+
 /// A torrent as the page names it: the 40 hexadecimal digits of its info-hash.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, DeBin, SerBin)]
 pub struct Id(pub String);
 
 impl std::fmt::Display for Id {
@@ -24,7 +43,7 @@ impl std::fmt::Display for Id {
 }
 
 /// From the page to the worker.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, DeBin, SerBin)]
 pub enum ToWorker {
     /// This page's worker owns the engine from now on.
     Start {
@@ -45,7 +64,7 @@ pub enum ToWorker {
 }
 
 /// From the worker to the page.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, DeBin, SerBin)]
 pub enum ToPage {
     /// The worker's code runs and hears messages.
     Ready,
@@ -56,7 +75,7 @@ pub enum ToPage {
 }
 
 /// What a person wants.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, DeBin, SerBin)]
 pub enum Command {
     /// A tab opened: send it everything.
     Hello,
@@ -112,7 +131,7 @@ pub enum Command {
 }
 
 /// How a link reached us: what a click on a strange page may start is less than what a person typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, DeBin, SerBin)]
 pub enum Origin {
     /// It was in the address of the page.
     Opened,
@@ -121,7 +140,7 @@ pub enum Origin {
 }
 
 /// When the files of a torrent that was added are fetched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, DeBin, SerBin)]
 pub enum Begin {
     /// At once.
     #[default]
@@ -131,7 +150,7 @@ pub enum Begin {
 }
 
 /// In which order pieces are fetched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, DeBin, SerBin)]
 pub enum Order {
     /// Those that fewest peers have first: best for all.
     #[default]
@@ -141,7 +160,7 @@ pub enum Order {
 }
 
 /// What becomes of the bytes of a torrent taken off the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, DeBin, SerBin)]
 pub enum DataFate {
     /// They stay in the browser's storage and are found again when the torrent is added again.
     Keep,
@@ -150,7 +169,7 @@ pub enum DataFate {
 }
 
 /// Limits on speed, in bytes a second; `None` is no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, DeBin, SerBin)]
 pub struct Limits {
     /// Towards us.
     pub download: Option<u64>,

@@ -4,13 +4,13 @@
 //! options give the same torrent, byte for byte, wherever it is made.
 
 use crate::bencode::Item;
+use crate::collections::BTreeMap;
 use crate::geometry::Geometry;
 use crate::ids::Sha1Hash;
 use crate::metainfo::{self, Metainfo, MetainfoError};
 use crate::paths;
 use bytes::Bytes;
 use sha1::{Digest as _, Sha1};
-use std::collections::BTreeMap;
 
 /// Longest torrent file that other programs are sure to read.
 const MAX_TORRENT: usize = 10_000_000;

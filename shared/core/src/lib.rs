@@ -7,6 +7,7 @@
 pub mod address;
 pub mod bencode;
 pub mod bitfield;
+pub mod collections;
 pub mod create;
 pub mod geometry;
 pub mod human;

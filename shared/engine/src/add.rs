@@ -75,6 +75,7 @@ pub enum Mode {
     #[default]
     Store,
     /// Pass blocks between classic peers and browsers; nothing is stored.
+    #[cfg(feature = "bridge")]
     Bridge,
 }
 

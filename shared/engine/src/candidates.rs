@@ -5,8 +5,8 @@
 use crate::add::Source;
 use crate::config::Config;
 use anatomic_core::Time;
+use anatomic_core::collections::BTreeMap;
 use fastrand::Rng;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 

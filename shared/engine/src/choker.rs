@@ -4,8 +4,8 @@
 //! calls it every `Config::unchoke_interval`. Rules follow BEP 3, "choking", with libtorrent's slots.
 
 use crate::keys::PeerKey;
+use anatomic_core::collections::BTreeSet;
 use fastrand::Rng;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A peer that had its turn while we seed: after so long, and so many pieces, others come first.

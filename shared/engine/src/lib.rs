@@ -26,6 +26,10 @@
 
 pub mod add;
 mod announcer;
+#[cfg(feature = "bridge")]
+mod bridge;
+#[cfg(not(feature = "bridge"))]
+#[path = "no_bridge.rs"]
 mod bridge;
 mod candidates;
 mod choker;

@@ -4,11 +4,11 @@
 //! is found out: after a failure it is fetched from one peer alone. It sends nothing itself.
 
 use crate::keys::PeerKey;
+use anatomic_core::collections::BTreeMap;
 use anatomic_core::{InfoHash, Time};
 use anatomic_wire::extended::METADATA_PIECE_LEN;
 use bytes::{Bytes, BytesMut};
 use sha1::{Digest, Sha1};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A piece that did not come in this time is asked of others.

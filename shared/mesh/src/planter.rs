@@ -9,8 +9,9 @@ mod tests;
 
 use crate::api::{Handover, Indexed, NodeEntry, Offer, PlantRequest, Planted, Planting, TorrentFile};
 use crate::{Claim, Identity, Key, Listing, Receipt, Signed, UnixTime, link};
+use anatomic_core::collections::BTreeMap;
 use anatomic_core::{Magnet, Metainfo};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 
 /// Most nodes that one torrent is planted on.

@@ -5,7 +5,7 @@
 use crate::browser::{pack, unpack};
 use crate::protocol::{Command, View};
 use js_sys::{Array, Function, Promise};
-use serde::{Deserialize, Serialize};
+use nanoserde::{DeBin, SerBin};
 use wasm_bindgen::prelude::*;
 use web_sys::{BroadcastChannel, MessageEvent};
 
@@ -13,7 +13,7 @@ use web_sys::{BroadcastChannel, MessageEvent};
 const NAME: &str = "anatomic-engine";
 
 /// What tabs say to each other.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, DeBin, SerBin)]
 pub enum Across {
     /// From a viewer to the owner.
     Command(Command),

@@ -2,15 +2,14 @@
 //!
 //! Not signalling: how descriptions reach the other side is the worker's business.
 
-use serde::{Deserialize, Serialize};
+use nanoserde::{DeBin, SerBin};
 
 /// A peer connection, numbered by the worker; never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, DeBin, SerBin)]
 pub struct Conn(pub u32);
 
 /// How long to look for ways to reach us before a description is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, DeBin, SerBin)]
 pub enum Gathering {
     /// Only our own interfaces: enough for a node, which sees from where we come. Ready in milliseconds.
     Quick,
@@ -19,7 +18,7 @@ pub enum Gathering {
 }
 
 /// What the worker wants of the page.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, DeBin, SerBin)]
 pub enum RtcCommand {
     /// Make a connection with one channel and describe it.
     Offer {
@@ -53,7 +52,7 @@ pub enum RtcCommand {
 }
 
 /// What the page tells about a connection.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, DeBin, SerBin)]
 pub enum RtcEvent {
     /// Our description is ready: an offer or an answer, as was asked.
     Described {

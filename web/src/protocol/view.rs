@@ -4,10 +4,10 @@
 //! not ([`Torrent`]), so that a torrent of thousands of files costs nothing while it downloads.
 
 use super::{Id, Limits, Order};
-use serde::{Deserialize, Serialize};
+use nanoserde::{DeBin, SerBin};
 
 /// Something to show.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, DeBin, SerBin)]
 pub enum View {
     /// All that is known of one torrent: when it is added, when its metadata came, when a tab asks.
     Torrent(Box<Torrent>),
@@ -32,7 +32,7 @@ pub enum View {
 }
 
 /// One torrent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, DeBin, SerBin)]
 pub struct Torrent {
     /// Its info-hash.
     pub id: Id,
@@ -63,7 +63,7 @@ pub struct Torrent {
 }
 
 /// A file of a torrent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, DeBin, SerBin)]
 pub struct File {
     /// Its number among all files of the torrent, pad files included.
     pub index: u32,
@@ -78,7 +78,7 @@ pub struct File {
 }
 
 /// What a torrent is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, DeBin, SerBin)]
 pub enum State {
     /// Waiting for the info dictionary from peers.
     #[default]
@@ -111,7 +111,7 @@ impl State {
 }
 
 /// What moves in a torrent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, DeBin, SerBin)]
 pub struct Progress {
     /// Which torrent.
     pub id: Id,
@@ -148,7 +148,7 @@ pub struct Progress {
 }
 
 /// Whether the host of this page tracks a torrent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, DeBin, SerBin)]
 pub enum Planted {
     /// Not known yet.
     #[default]
@@ -164,7 +164,7 @@ pub enum Planted {
 }
 
 /// A connected peer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, DeBin, SerBin)]
 pub struct Peer {
     /// The path its bytes take.
     pub path: Path,
@@ -189,7 +189,7 @@ pub struct Peer {
 }
 
 /// The path that a peer's bytes take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, DeBin, SerBin)]
 pub enum Path {
     /// Another browser or WebRTC program, directly.
     Direct,
@@ -198,7 +198,7 @@ pub enum Path {
 }
 
 /// What lies behind a node, as it reports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, DeBin, SerBin)]
 pub struct Behind {
     /// Peers over TCP.
     pub tcp: u32,
@@ -213,7 +213,7 @@ pub struct Behind {
 }
 
 /// A tracker of a torrent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, DeBin, SerBin)]
 pub struct Tracker {
     /// Its URL.
     pub url: String,
@@ -222,7 +222,7 @@ pub struct Tracker {
 }
 
 /// How a tracker stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, DeBin, SerBin)]
 pub enum TrackerStatus {
     /// A browser cannot speak its protocol.
     Unreachable,
@@ -240,7 +240,7 @@ pub enum TrackerStatus {
 }
 
 /// The host of this page.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, DeBin, SerBin)]
 pub struct Host {
     /// Its name, as `127.0.0.1:8080`.
     pub name: String,
@@ -253,7 +253,7 @@ pub struct Host {
 }
 
 /// Who may plant on a host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, DeBin, SerBin)]
 pub enum Planting {
     /// Not known (yet).
     #[default]
@@ -267,7 +267,7 @@ pub enum Planting {
 }
 
 /// A torrent being made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, DeBin, SerBin)]
 pub struct Creating {
     /// Its name.
     pub name: String,
@@ -278,7 +278,7 @@ pub struct Creating {
 }
 
 /// Something a person should read once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, DeBin, SerBin)]
 pub struct Notice {
     /// How bad.
     pub level: Level,
@@ -287,7 +287,7 @@ pub struct Notice {
 }
 
 /// How bad a notice is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, DeBin, SerBin)]
 pub enum Level {
     /// Good to know.
     Info,
@@ -296,7 +296,7 @@ pub enum Level {
 }
 
 /// Room in the browser's storage, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, DeBin, SerBin)]
 pub struct Storage {
     /// Used.
     pub used: u64,

@@ -1,6 +1,7 @@
 //! Rules of the page's state.
 
 use super::*;
+use crate::protocol::Order;
 use crate::protocol::view::File;
 
 fn torrent(id: &str, added: u64) -> Torrent {

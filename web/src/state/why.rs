@@ -164,8 +164,8 @@ fn idle_peers(torrent: &Torrent) -> Option<Why> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Id;
     use crate::protocol::view::{Behind, Peer, Progress, Tracker};
+    use crate::protocol::{Id, Order};
 
     fn torrent(progress: Progress) -> Torrent {
         Torrent {
@@ -210,6 +210,15 @@ mod tests {
             let torrent = torrent(Progress { planted: Planted::No, ..Progress::default() });
             assert_eq!(why(&torrent, &host).unwrap().help, help);
         }
+    }
+
+    #[test]
+    fn a_torrent_that_waits_for_a_choice_says_so_and_offers_to_start() {
+        let progress = Progress { state: State::Paused, ..Progress::default() };
+        let waiting = Torrent { choosing: true, progress, ..torrent(Progress::default()) };
+        assert_eq!(why(&waiting, &Host::default()).unwrap().help, Help::Start);
+        let paused = Torrent { choosing: false, ..waiting };
+        assert_eq!(why(&paused, &Host::default()).unwrap().help, Help::Resume);
     }
 
     #[test]

@@ -6,10 +6,10 @@ use super::channel::{Channel, Happening, Held};
 use super::{Driver, clock};
 use crate::protocol::rtc::Conn;
 use anatomic_core::Time;
+use anatomic_core::collections::BTreeMap;
 use anatomic_engine::{Link, MIN_ROOM, PeerKey, Reading, Transport};
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 

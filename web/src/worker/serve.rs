@@ -6,10 +6,10 @@
 use super::{Driver, clock};
 use crate::browser::Handler;
 use crate::protocol::Id;
+use anatomic_core::collections::BTreeMap;
 use anatomic_engine::TorrentKey;
 use js_sys::{Array, Uint8Array};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;

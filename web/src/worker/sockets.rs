@@ -5,8 +5,8 @@
 
 use super::{Driver, clock};
 use crate::browser::bytes_of;
+use anatomic_core::collections::BTreeMap;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use web_sys::{BinaryType, MessageEvent, WebSocket};

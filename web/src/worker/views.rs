@@ -8,10 +8,10 @@ use crate::protocol::Order;
 use crate::protocol::view::{
     Behind, File, Path, Peer, Progress, State, Torrent, Tracker, TrackerStatus, View,
 };
+use anatomic_core::collections::BTreeMap;
 use anatomic_core::metainfo::{FileKind, Metainfo};
 use anatomic_core::{Bitfield, Geometry};
 use anatomic_engine::{PeerView, PickOrder, Role, TorrentKey, TorrentView};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Cells in the picture of the pieces.

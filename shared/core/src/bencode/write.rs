@@ -2,7 +2,7 @@
 //!
 //! Keys ascend because the tree keeps them sorted; raw bytes (an `info` that must not change) pass through untouched.
 
-use std::collections::BTreeMap;
+use crate::collections::BTreeMap;
 
 /// A value to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 //! Every key is kept as its raw bytes, so that a rewrite loses nothing.
 
 use crate::bencode::{Item, Kind, Value};
+use crate::collections::BTreeMap;
 use bytes::Bytes;
-use std::collections::BTreeMap;
 
 /// Most trackers and most web seeds that are used of one torrent.
 const MAX_URLS: usize = 1_000;

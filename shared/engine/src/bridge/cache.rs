@@ -3,9 +3,10 @@
 //! One cache serves all bridged torrents of an engine. It forgets the pieces least recently used; a
 //! block that was forwarded already is not missed, one that is asked for again is fetched again.
 
+use anatomic_core::collections::BTreeMap;
 use anatomic_core::{Block, BlockIndex, Geometry, PieceIndex};
 use bytes::{Bytes, BytesMut};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::Hash;
 
 /// Blocks of pieces in transit. `T` names a torrent, `P` a peer.

@@ -7,9 +7,10 @@
 use super::action::{Action, Side, SwitchCounters};
 use super::cache::{BlockCache, Inserted};
 use super::trial::{Trials, Verdict};
+use anatomic_core::collections::{BTreeMap, BTreeSet};
 use anatomic_core::{Bitfield, Block, BlockIndex, Geometry, PieceIndex};
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 /// How many waiting blocks one round looks at: more would be work without effect on a crowded bridge.

@@ -3,10 +3,10 @@
 //! Smart-ban: the digests of a failed piece's blocks are kept; when the piece passes, whoever sent a
 //! block that differs is the liar. A piece that came from one peer alone needs no second try.
 
+use anatomic_core::collections::{BTreeMap, BTreeSet};
 use anatomic_core::{BlockIndex, PieceIndex, Sha1Hash};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Failed pieces remembered; more at a time means an attack, and parole alone holds it off.
 const MAX_TRIALS: usize = 64;

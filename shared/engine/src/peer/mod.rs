@@ -37,6 +37,7 @@ use crate::config::{Config, Role};
 use crate::link::{Link, Transport};
 use crate::output::CloseReason;
 use crate::rate::Rate;
+use anatomic_core::collections::BTreeSet;
 use anatomic_core::{Bitfield, Geometry, InfoHash, PeerId, PieceIndex, Time};
 use anatomic_wire::extended::{ExtendedHandshake, ExtensionIds};
 use anatomic_wire::handshake::Handshake;
@@ -46,7 +47,7 @@ use incoming::Incoming;
 use outgoing::Outgoing;
 use phase::Phase;
 use pieces::Pieces;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Our numbers for the extensions that we take (BEP 10, `m`).
@@ -213,6 +214,7 @@ impl Peer {
     }
 
     /// Whether it has every piece.
+    #[cfg(feature = "bridge")]
     pub(crate) fn is_seed(&self) -> bool {
         self.pieces().is_some_and(Bitfield::is_full)
     }

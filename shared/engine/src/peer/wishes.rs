@@ -7,7 +7,9 @@ use super::{AN_BRIDGE, LT_DONTHAVE, Opening, Peer, UT_METADATA};
 use crate::config::Role;
 use crate::output::CloseReason;
 use anatomic_core::{Block, Geometry, PieceIndex, Time};
-use anatomic_wire::extended::{BridgeReport, DontHave, ExtendedHandshake, ExtensionIds, MetadataMessage};
+#[cfg(feature = "bridge")]
+use anatomic_wire::extended::{BridgeReport, DontHave};
+use anatomic_wire::extended::{ExtendedHandshake, ExtensionIds, MetadataMessage};
 use anatomic_wire::handshake::Handshake;
 use anatomic_wire::message::Message;
 use bytes::Bytes;
@@ -171,6 +173,7 @@ impl Peer {
     }
 
     /// Takes back that we have a piece (BEP 54); false if the peer does not know how.
+    #[cfg(feature = "bridge")]
     pub(crate) fn dont_have(&mut self, piece: PieceIndex) -> bool {
         let Some(id) = self.their_id(|ids| ids.lt_donthave) else { return false };
         self.push(&Message::Extended { id, payload: DontHave { piece: piece.0 }.encode().into() });
@@ -178,6 +181,7 @@ impl Peer {
     }
 
     /// Tells what lies behind us, a node; false if the peer does not listen.
+    #[cfg(feature = "bridge")]
     pub(crate) fn report(&mut self, report: &BridgeReport) -> bool {
         let Some(id) = self.their_id(|ids| ids.an_bridge) else { return false };
         self.push(&Message::Extended { id, payload: report.encode().into() });

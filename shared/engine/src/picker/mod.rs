@@ -18,12 +18,12 @@ pub(crate) use partial::Speed;
 use crate::add::PickOrder;
 use crate::hash::FastMap;
 use crate::keys::PeerKey;
+use anatomic_core::collections::{BTreeMap, BTreeSet};
 use anatomic_core::{BLOCK_LEN, Bitfield, Block, BlockIndex, Geometry, PieceIndex, Time};
 use bytes::Bytes;
 use fastrand::Rng;
 use partial::{Partial, Slot};
 use rarity::Rarity;
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// The peer for which blocks are picked.

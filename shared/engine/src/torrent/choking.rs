@@ -10,7 +10,7 @@ use crate::keys::PeerKey;
 use crate::output::CloseReason;
 use crate::shared::Shared;
 use anatomic_core::Time;
-use std::collections::BTreeSet;
+use anatomic_core::collections::BTreeSet;
 
 /// When choking is decided next, and who was lucky last time.
 #[derive(Debug)]

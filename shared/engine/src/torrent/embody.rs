@@ -5,6 +5,7 @@
 use super::store::Store;
 use super::{Body, Torrent};
 use crate::add::{Mode, Priority};
+#[cfg(feature = "bridge")]
 use crate::bridge::Bridge;
 use crate::keys::PeerKey;
 use crate::metadata::Outcome;
@@ -90,6 +91,7 @@ impl Torrent {
                 self.body = Body::Store(Box::new(store));
                 self.store_progressed(shared);
             }
+            #[cfg(feature = "bridge")]
             Mode::Bridge => {
                 let bridge = Bridge::new(shared.config.clone(), self.swarm.key, metainfo.geometry());
                 self.body = Body::Bridge(Box::new(bridge));

@@ -10,9 +10,9 @@ use crate::output::Job;
 use crate::peer::Standing;
 use crate::picker::{Filled, Picking, Standing as PickStanding};
 use crate::shared::{Shared, Task};
+use anatomic_core::collections::BTreeSet;
 use anatomic_core::{Block, PieceIndex};
 use bytes::Bytes;
-use std::collections::BTreeSet;
 
 impl Store {
     pub(super) fn on_block(

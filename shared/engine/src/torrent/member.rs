@@ -6,7 +6,7 @@ use crate::bridge::Peers;
 use crate::keys::PeerKey;
 use crate::peer::Peer;
 use crate::view::Behind;
-use std::collections::BTreeMap;
+use anatomic_core::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// A connection of a torrent.

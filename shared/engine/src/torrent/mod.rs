@@ -57,6 +57,7 @@ enum Body {
     /// Nothing yet: the metadata is being fetched.
     Awaiting(Box<Fetch>),
     Store(Box<Store>),
+    #[cfg_attr(not(feature = "bridge"), expect(dead_code, reason = "no bridge can be made"))]
     Bridge(Box<Bridge>),
 }
 

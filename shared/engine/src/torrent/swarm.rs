@@ -15,8 +15,8 @@ use crate::peer::Peer;
 use crate::rate::Rate;
 use crate::shared::Shared;
 use crate::view::Counters;
+use anatomic_core::collections::BTreeSet;
 use anatomic_core::{InfoHash, PeerId, Time};
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 

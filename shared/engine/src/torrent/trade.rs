@@ -6,8 +6,8 @@ use crate::config::Config;
 use crate::peer::Peer;
 use crate::picker::Speed;
 use crate::window::Window;
+use anatomic_core::collections::BTreeSet;
 use anatomic_core::{BLOCK_LEN, PieceIndex, Time};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Pieces of which a peer refused a block are not asked of it again for so long.

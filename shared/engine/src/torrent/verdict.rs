@@ -9,9 +9,9 @@ use crate::config::Role;
 use crate::keys::PeerKey;
 use crate::output::{Done, Event, Job};
 use crate::shared::{Shared, Task};
+use anatomic_core::collections::BTreeSet;
 use anatomic_core::{Block, BlockIndex, FileIndex, PieceIndex, Time};
 use bytes::Bytes;
-use std::collections::BTreeSet;
 
 impl Store {
     /// A job is done.

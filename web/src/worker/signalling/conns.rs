@@ -3,10 +3,11 @@
 //! A browser counts closed connections for a while: [`Conns::allowance`] keeps clear of its limit (Chromium: 500).
 
 use crate::protocol::rtc::Conn;
+use anatomic_core::collections::BTreeMap;
 use anatomic_core::{InfoHash, PeerId, Time};
 use anatomic_engine::Direction;
 use anatomic_wire::tracker::websocket::{Offer, OfferId};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Connections at a time, open or on their way.

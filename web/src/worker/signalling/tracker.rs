@@ -3,10 +3,10 @@
 //! One socket serves all torrents of a tracker; a reply finds its torrent by info-hash.
 
 use crate::protocol::view::TrackerStatus;
+use anatomic_core::collections::BTreeMap;
 use anatomic_core::{InfoHash, PeerId, Time};
 use anatomic_engine::{AnnounceKey, AnnounceRequest};
 use anatomic_wire::tracker::Event;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Wait after the first loss of a socket; doubled with each further one. A node restarts in seconds.
