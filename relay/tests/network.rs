@@ -223,3 +223,71 @@ async fn pages_of_any_origin_may_call_the_api() {
     assert_eq!(problem.headers()["access-control-allow-origin"], "*");
     assert_eq!(problem.json::<Problem>().await.unwrap().code, codes::MALFORMED);
 }
+
+/// Waits until something is so; feeds are read every ten seconds.
+async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    for _ in 0..200 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("not within twenty seconds: {what}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn supernodes_follow_each_other_and_a_lost_index_is_rebuilt_from_feeds() {
+    let (one, mut two) = (Process::start(Kind::Supernode).await, Process::start(Kind::Supernode).await);
+    let node = Process::start(Kind::Node).await;
+    node.register_at(&one).await;
+    plant(&one, 1).await.unwrap();
+    let hash = metainfo().info_hash();
+    two.follow(&one);
+    let known = async |supernode: &Process| {
+        get(&format!("{}/api/v1/torrents/{hash}", supernode.url)).await.status() == 200
+            && get(&classic(hash).to_url(&format!("{}/announce", supernode.url))).await.status() == 302
+    };
+    eventually("the second supernode knows the torrent", async || known(&two).await).await;
+    let found: anatomic_mesh::api::Found =
+        get(&format!("{}/api/v1/search?q=a", two.url)).await.json().await.unwrap();
+    assert_eq!(found.hits.first().map(|hit| hit.info_hash), Some(hash));
+    two.lose_index().await;
+    assert!(!known(&two).await);
+    two.follow(&one);
+    eventually("the second supernode knows it again", async || known(&two).await).await;
+}
+
+#[tokio::test]
+async fn a_planter_unplants_everywhere_by_its_key() {
+    let supernode = Process::start(Kind::Supernode).await;
+    let node = Process::start(Kind::Node).await;
+    node.register_at(&supernode).await;
+    plant(&supernode, 1).await.unwrap();
+    let hash = metainfo().info_hash();
+    let stranger = anatomic_mesh::Identity::from_seed([201; 32]);
+    let supernodes = [supernode.url.clone()];
+    let nobody = planter::unplant(&hash, &supernodes, &stranger).await;
+    assert!(nobody.iter().all(|told| told.result.is_err()), "{nobody:?}");
+    let told = planter::unplant(&hash, &supernodes, &planter_identity()).await;
+    assert!(told.len() == 2 && told.iter().all(|told| told.result.is_ok()), "{told:?}");
+    for process in [&supernode, &node] {
+        assert_eq!(get(&format!("{}/api/v1/torrents/{hash}", process.url)).await.status(), 404);
+    }
+}
+
+#[tokio::test]
+async fn health_names_the_nodes_that_live_and_hold_and_why_others_do_not() {
+    let supernode = Process::start(Kind::Supernode).await;
+    let nodes = [Process::start(Kind::Node).await, Process::start(Kind::Node).await];
+    for node in &nodes {
+        node.register_at(&supernode).await;
+    }
+    plant(&supernode, 2).await.unwrap();
+    let hash = metainfo().info_hash();
+    get(&classic(hash).to_url(&format!("{}/announce", nodes[0].url))).await;
+    let url = format!("{}/api/v1/health/{hash}", supernode.url);
+    let health: anatomic_mesh::api::Health = get(&url).await.json().await.unwrap();
+    assert_eq!((health.healthy, health.nodes.len(), health.classic.seeds), (2, 2, 1));
+    assert!(health.lease.unwrap() > 29 * 86_400);
+    assert_eq!(health.planters, [planter_identity().key()]);
+}

@@ -16,6 +16,7 @@ use crate::tracker::{Admission as _, NodePeer, Tracker};
 use crate::webrtc::Endpoint;
 use anatomic_core::{InfoHash, Magnet, Metainfo, PeerId};
 use anatomic_engine::{AddTorrent, Mode, Source, Start, TorrentKey, TorrentSource, TorrentView, Transport};
+use anatomic_mesh::api::Connected;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
@@ -52,6 +53,8 @@ struct Shared {
     browsers: Mutex<HashMap<(InfoHash, PeerId), Vec<Instant>>>,
     /// Connections with browsers that the engine knows, as last looked at.
     connected: RwLock<HashMap<(InfoHash, PeerId), usize>>,
+    /// Connections by kind, as last looked at.
+    kinds: RwLock<HashMap<InfoHash, Connected>>,
 }
 
 #[derive(Clone, Copy)]
@@ -80,6 +83,7 @@ pub async fn start(settings: Settings, planting: Arc<Planting>, tracker: Arc<Tra
             torrents: RwLock::default(),
             browsers: Mutex::default(),
             connected: RwLock::default(),
+            kinds: RwLock::default(),
         }),
     };
     tracker.set_node(Arc::new(bridge.clone()), bridge.tcp());
@@ -262,13 +266,31 @@ impl Bridge {
             .await
             .unwrap_or_default();
         let mut connected: HashMap<(InfoHash, PeerId), usize> = HashMap::new();
+        let mut kinds: HashMap<InfoHash, Connected> = HashMap::new();
         for view in views {
+            let count = |transport| {
+                let peers = view.peers.iter().filter(|peer| peer.transport == transport);
+                u32::try_from(peers.count()).unwrap_or(u32::MAX)
+            };
+            let (tcp, webrtc) = (count(Transport::Tcp), count(Transport::WebRtc));
+            kinds.insert(view.info_hash, Connected { tcp, utp: count(Transport::Utp), webrtc });
             let browsers = view.peers.iter().filter(|peer| peer.transport == Transport::WebRtc);
             for peer in browsers.filter_map(|peer| peer.peer_id) {
                 *connected.entry((view.info_hash, peer)).or_default() += 1;
             }
         }
-        *self.shared.connected.write().unwrap_or_else(PoisonError::into_inner) = connected;
+        *self.shared.kinds.write().unwrap_or_else(PoisonError::into_inner) = kinds;
+        let mut helped: HashMap<InfoHash, u32> = HashMap::new();
+        {
+            let mut before = self.shared.connected.write().unwrap_or_else(PoisonError::into_inner);
+            for (info_hash, _) in connected.keys().filter(|key| !before.contains_key(key)) {
+                *helped.entry(*info_hash).or_default() += 1;
+            }
+            *before = connected;
+        }
+        for (info_hash, tabs) in helped {
+            self.shared.planting.helped(&info_hash, tabs);
+        }
         {
             let mut browsers = self.shared.browsers.lock().unwrap_or_else(PoisonError::into_inner);
             browsers.retain(|_, answered| {
@@ -297,6 +319,11 @@ impl NodePeer for Bridge {
 
     fn takes_part(&self, info_hash: &InfoHash) -> bool {
         self.find(info_hash).is_some_and(|torrent| torrent.stored || self.has_browsers(info_hash))
+    }
+
+    fn connected(&self, info_hash: &InfoHash) -> Connected {
+        let kinds = self.shared.kinds.read().unwrap_or_else(PoisonError::into_inner);
+        kinds.get(info_hash).copied().unwrap_or_default()
     }
 
     fn peer_id(&self) -> PeerId {

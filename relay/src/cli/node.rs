@@ -23,6 +23,13 @@ pub struct Args {
 /// What failed, in one line.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let Args { common, node, supernode } = args;
-    process::run(Options { role: Role::Node, common, node: Some(node), supernodes: supernode, demo: false })
-        .await
+    process::run(Options {
+        role: Role::Node,
+        common,
+        node: Some(node),
+        supernodes: supernode,
+        store: None,
+        demo: false,
+    })
+    .await
 }

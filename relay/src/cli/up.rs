@@ -3,7 +3,7 @@
 //! Only flags; [`crate::process`] puts the parts together.
 
 use super::Failure;
-use crate::process::{self, Common, NodeOptions, Options, Role};
+use crate::process::{self, Common, NodeOptions, Options, Role, SupernodeOptions};
 
 /// Arguments of `anatomic up`.
 #[derive(Debug, clap::Args)]
@@ -12,6 +12,8 @@ pub struct Args {
     common: Common,
     #[command(flatten)]
     node: NodeOptions,
+    #[command(flatten)]
+    index: SupernodeOptions,
     /// Another supernode to register with; may be given several times
     #[arg(long, value_name = "URL", env = "ANATOMIC_SUPERNODE", value_delimiter = ',')]
     supernode: Vec<String>,
@@ -25,7 +27,14 @@ pub struct Args {
 /// # Errors
 /// What failed, in one line.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let Args { common, node, supernode, no_demo } = args;
-    process::run(Options { role: Role::Up, common, node: Some(node), supernodes: supernode, demo: !no_demo })
-        .await
+    let Args { common, node, index, supernode, no_demo } = args;
+    process::run(Options {
+        role: Role::Up,
+        common,
+        node: Some(node),
+        supernodes: supernode,
+        store: index.store,
+        demo: !no_demo,
+    })
+    .await
 }

@@ -7,13 +7,13 @@ use super::problem::ApiProblem;
 use crate::tracker::Addresses;
 use anatomic_core::{InfoHash, Link, Magnet};
 use anatomic_mesh::api::{
-    AdoptRequest, Handover, Indexed, Lookup, Offer, PlantRequest, Planted, Problem, Registration,
-    WithdrawRequest, codes, paths,
+    AdoptRequest, Handover, Indexed, Lookup, PlantRequest, Planted, Problem, Swarm, WithdrawRequest, codes,
+    paths,
 };
 use anatomic_mesh::link;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION,
@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-type Answer<T> = Result<T, ApiProblem>;
+pub(super) type Answer<T> = Result<T, ApiProblem>;
 
 /// Lets pages of any origin call: nothing here depends on cookies, and a tab plants on nodes of many hosts.
 pub async fn any_origin(request: Request, next: Next) -> Response {
@@ -120,32 +120,6 @@ pub async fn withdraw(State(app): State<Arc<App>>, body: Bytes) -> Answer<Status
     }
 }
 
-/// How many nodes are asked for.
-#[derive(serde::Deserialize)]
-pub struct Count {
-    count: Option<usize>,
-}
-
-/// `GET /api/v1/nodes?count=N`
-///
-/// # Errors
-/// When this is no supernode, or its index fails.
-pub async fn nodes(State(app): State<Arc<App>>, Query(Count { count }): Query<Count>) -> Answer<Json<Offer>> {
-    let supernode = app.supernode.as_ref().ok_or_else(|| ApiProblem::not_found("this is not a supernode"))?;
-    Ok(Json(supernode.offer(count.unwrap_or(8).clamp(1, 32)).await?))
-}
-
-/// `POST /api/v1/nodes`
-///
-/// # Errors
-/// Why the node is not listed.
-pub async fn register(State(app): State<Arc<App>>, body: Bytes) -> Answer<StatusCode> {
-    let supernode = app.supernode.as_ref().ok_or_else(|| ApiProblem::not_found("this is not a supernode"))?;
-    let registration: Registration = read(&body)?;
-    supernode.register(&registration.url).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
 /// `POST /api/v1/receipts`
 ///
 /// # Errors
@@ -217,7 +191,9 @@ async fn lookup(app: &App, info_hash: &InfoHash) -> Answer<Lookup> {
         }
         (None, None) => return Err(ApiProblem::not_found("this torrent is not planted here")),
     };
-    if let Some(tracker) = &app.tracker {
+    let here = app.planting.as_ref().and_then(|planting| planting.get(info_hash));
+    if let (Some(tracker), Some(here)) = (&app.tracker, here) {
+        lookup.swarm = Some(Swarm { helped: here.helped, ..tracker.swarm(info_hash) });
         let counts = tracker.swarms.counts(info_hash);
         (lookup.seeds, lookup.leeches) = (counts.complete, counts.incomplete);
         lookup.seed_seen = (counts.complete > 0).then_some(0);
@@ -239,11 +215,11 @@ async fn torrent_file(app: &App, info_hash: &InfoHash) -> Answer<Vec<u8>> {
     Ok(link::torrent(&metainfo, &nodes, &app.about.supernodes).to_torrent())
 }
 
-fn info_hash(hex: &str) -> Answer<InfoHash> {
+pub(super) fn info_hash(hex: &str) -> Answer<InfoHash> {
     InfoHash::from_hex(hex).ok_or_else(|| ApiProblem::malformed("an info-hash is 40 hexadecimal digits"))
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {
     serde_json::from_slice(body)
         .map_err(|error| ApiProblem::malformed(format!("the body is not what it should be: {error}")))
 }

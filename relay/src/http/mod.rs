@@ -6,6 +6,7 @@
 pub mod about;
 pub mod announce;
 pub mod api;
+pub mod network;
 pub mod pace;
 pub mod page;
 pub mod problem;
@@ -60,7 +61,13 @@ pub fn router(app: Arc<App>) -> Router {
         .route(paths::PLANT, post(api::plant))
         .route(paths::ADOPT, post(api::adopt))
         .route(paths::WITHDRAW, post(api::withdraw))
-        .route(paths::NODES, get(api::nodes).post(api::register))
+        .route(paths::NODES, get(network::nodes).post(network::register))
+        .route(&format!("{}/{{key}}", paths::NODES), get(network::node))
+        .route(paths::DIRECTORY, get(network::directory))
+        .route(paths::FEED, get(network::feed))
+        .route(paths::REPORTS, post(network::reports))
+        .route(paths::SEARCH, get(network::search))
+        .route(&format!("{}/{{info_hash}}", paths::HEALTH), get(network::health))
         .route(paths::RECEIPTS, post(api::receipts))
         .route(&format!("{}/{{name}}", paths::TORRENTS), get(api::torrent))
         .layer(axum::middleware::from_fn_with_state(app.clone(), api::in_moderation))

@@ -8,6 +8,7 @@ pub mod files;
 pub mod identity;
 pub mod planting;
 pub mod register;
+pub mod report;
 pub mod sisters;
 
 pub use planting::{PlantedTorrent, Planting, PlantingChange};

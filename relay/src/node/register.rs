@@ -1,19 +1,18 @@
-//! Keeps this node listed at its supernodes: says "here I am" at start and every minute.
+//! Says "here I am" to a supernode.
 //!
-//! A supernode believes nothing of it: it comes and looks.
+//! The supernode believes nothing of it: it comes and looks. When it is said is [`super::report`]'s business.
 
-use anatomic_mesh::api::{Problem, Registration, paths};
-use std::time::Duration;
-use tracing::{debug, warn};
+use anatomic_mesh::api::{Problem, Registered, Registration, paths};
 
-/// How often a node says that it lives.
-const EVERY: Duration = Duration::from_secs(60);
-
-/// Registers `url` at one supernode.
+/// Registers `url` at one supernode. `None`: it is of an older version and says nothing of itself.
 ///
 /// # Errors
 /// Why it was not taken, in one line.
-pub async fn register(client: &reqwest::Client, supernode: &str, url: &str) -> Result<(), String> {
+pub async fn register(
+    client: &reqwest::Client,
+    supernode: &str,
+    url: &str,
+) -> Result<Option<Registered>, String> {
     let address = format!("{}{}", supernode.trim_end_matches('/'), paths::NODES);
     let answer = client
         .post(&address)
@@ -22,27 +21,12 @@ pub async fn register(client: &reqwest::Client, supernode: &str, url: &str) -> R
         .await
         .map_err(|error| format!("{supernode} cannot be reached: {}", innermost(&error)))?;
     if answer.status().is_success() {
-        return Ok(());
+        return Ok(answer.json().await.ok());
     }
     let status = answer.status();
     let problem =
         answer.json::<Problem>().await.map_or_else(|_| status.to_string(), |problem| problem.to_string());
     Err(format!("{supernode} refused: {problem}"))
-}
-
-/// Registers for ever at all `supernodes`.
-pub async fn keep_registered(client: reqwest::Client, supernodes: Vec<String>, url: String) {
-    let mut timer = tokio::time::interval(EVERY);
-    timer.tick().await;
-    loop {
-        timer.tick().await;
-        for supernode in &supernodes {
-            match register(&client, supernode, &url).await {
-                Ok(()) => debug!(%supernode, "registered"),
-                Err(reason) => warn!(%reason, "could not register; trying again in a minute"),
-            }
-        }
-    }
 }
 
 /// What really went wrong: the source at the end of the chain ("connection refused"), not the wrapping.

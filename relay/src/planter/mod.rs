@@ -3,11 +3,16 @@
 //! Decides nothing of the protocol; says how far it is.
 
 use crate::node::client::{self, ask, post};
+pub mod health;
+
 use crate::node::clock;
-use anatomic_mesh::api::{Handover, Indexed, Offer, PlantRequest, Planted, paths};
+use anatomic_core::InfoHash;
+use anatomic_mesh::api::{
+    Handover, Indexed, Offer, PlantRequest, Planted, WellKnown, WithdrawRequest, paths,
+};
 pub use anatomic_mesh::planter::{Failure, Outcome};
 use anatomic_mesh::planter::{Output, Progress, Wish};
-use anatomic_mesh::{Identity, Key, Planter};
+use anatomic_mesh::{Identity, Key, Planter, Reach, Signed, Withdrawal};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -71,4 +76,55 @@ pub async fn plant(
             }
         }
     }
+}
+
+/// Who was told that a torrent is planted no longer, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Scheme and host.
+    pub url: String,
+    /// Why it did not forget the torrent.
+    pub result: Result<(), String>,
+}
+
+/// Takes a planter's word back at every node that is known to track the torrent and at these supernodes.
+pub async fn unplant(info_hash: &InfoHash, supernodes: &[String], identity: &Identity) -> Vec<Told> {
+    let client = match client::new(PATIENCE) {
+        Ok(client) => client,
+        Err(reason) => return vec![Told { url: "this machine".into(), result: Err(reason) }],
+    };
+    let (known, _) = health::ask_supernodes(&client, info_hash, supernodes).await;
+    let mut hosts: Vec<String> = health::nodes(&known).into_iter().map(|node| node.url).collect();
+    for supernode in supernodes {
+        if !hosts.contains(supernode) {
+            hosts.push(supernode.clone());
+        }
+    }
+    let told = hosts.into_iter().map(|url| {
+        let client = client.clone();
+        async move {
+            let result = withdraw(&client, &url, info_hash, identity).await;
+            Told { url, result }
+        }
+    });
+    futures_util::future::join_all(told).await
+}
+
+/// Asks a host for its key, and tells it.
+async fn withdraw(
+    client: &reqwest::Client,
+    url: &str,
+    info_hash: &InfoHash,
+    identity: &Identity,
+) -> Result<(), String> {
+    let host: WellKnown = ask(client.get(format!("{url}{}", paths::WELL_KNOWN))).await?;
+    let withdrawal = Withdrawal {
+        info_hash: *info_hash,
+        node: host.key,
+        planter: identity.key(),
+        reach: Reach::Everywhere,
+        issued: clock::now(),
+    };
+    let withdrawal = Signed::new(withdrawal, identity).map_err(|error| error.to_string())?;
+    post::<_, ()>(client, &format!("{url}{}", paths::WITHDRAW), &WithdrawRequest { withdrawal }).await
 }

@@ -6,14 +6,14 @@ pub mod demo;
 mod options;
 mod ready;
 
-pub use options::{Common, NodeOptions, Options, Role, UdpTracker};
+pub use options::{Common, NodeOptions, Options, Role, SupernodeOptions, UdpTracker};
 
 use crate::cli::Failure;
 use crate::http::about::About;
 use crate::http::pace::Pace;
 use crate::http::page::Page;
 use crate::http::{App, server};
-use crate::node::{self, Planting, identity, planting, register};
+use crate::node::{self, Planting, client, identity, planting, register, report};
 use crate::supernode::{Index, Supernode};
 use crate::tracker::udp::UdpDoor;
 use crate::tracker::{self, Proxies, Swarms, Tracker, swarms};
@@ -92,12 +92,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let supernode = match options.role {
         Role::Node => None,
         Role::Up | Role::Supernode => {
-            let path = folder.join("index.sqlite");
-            let index = Index::open(&path).await.map_err(|error| {
-                Failure::new(format!("cannot open the index {}: {error}", path.display()))
-            })?;
-            let supernode = Supernode::new(index, identity.key(), url.clone(), network, seed);
-            tasks.spawn(supernode.clone().tend_forever());
+            let index = open_index(&options, &folder).await?;
+            let supernode = Supernode::new(index, identity.clone(), url.clone(), network, seed);
             Some(supernode)
         }
     };
@@ -126,7 +122,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     }
     let about = About {
         udp_tracker: udp_local.and_then(|local| udp_url(&url, local)),
-        identity,
+        identity: identity.clone(),
         url: url.clone(),
         supernodes: options.supernodes.iter().map(|url| url.trim_end_matches('/').to_owned()).collect(),
         tcp: bridge.as_ref().and_then(|bridge| bridge.tcp()),
@@ -147,6 +143,22 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         let _ = closed.await;
     }));
     announce_self(&app, &mut tasks).await;
+    if let Some(supernode) = &supernode {
+        tasks.spawn(supernode.clone().tend_forever());
+        tasks.spawn(supernode.clone().follow_forever(app.about.supernodes.clone()));
+    }
+    if let Some((planting, tracker)) = &node {
+        let reporter = report::Reporter {
+            identity,
+            url: url.clone(),
+            planting: planting.clone(),
+            tracker: tracker.clone(),
+            own: supernode.clone(),
+            supernodes: app.about.supernodes.clone(),
+            network,
+        };
+        tasks.spawn(reporter.run());
+    }
     let demo = match &bridge {
         Some(bridge) if options.demo => match demo::start(&app, bridge, &folder.join("demo")).await {
             Ok(link) => Some(link),
@@ -194,10 +206,9 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     ended
 }
 
-/// Lists our own node: in our own index, and at the supernodes that were named.
+/// Lists our own node in our own index, and ourselves at the supernodes that were named.
 async fn announce_self(app: &Arc<App>, tasks: &mut JoinSet<()>) {
-    let Some(entry) = app.node_entry() else { return };
-    if let Some(supernode) = app.supernode.clone() {
+    if let (Some(supernode), Some(entry)) = (app.supernode.clone(), app.node_entry()) {
         if let Err(problem) = supernode.list(&entry).await {
             warn!(%problem, "could not list our own node");
         }
@@ -213,22 +224,53 @@ async fn announce_self(app: &Arc<App>, tasks: &mut JoinSet<()>) {
         });
     }
     let supernodes = app.about.supernodes.clone();
-    if supernodes.is_empty() {
-        return;
-    }
-    let client = match crate::tls::http().timeout(Duration::from_secs(10)).build() {
+    let client = match client::new(Duration::from_secs(10)) {
         Ok(client) => client,
-        Err(error) => {
-            warn!(%error, "cannot register at supernodes");
-            return;
-        }
+        Err(reason) => return warn!(%reason, "cannot register at supernodes"),
     };
     for supernode in &supernodes {
         if let Err(reason) = register::register(&client, supernode, &app.about.url).await {
             eprintln!("anatomic: {reason}; trying again every minute");
         }
     }
-    tasks.spawn(register::keep_registered(client, supernodes, app.about.url.clone()));
+    if app.tracker.is_some() || supernodes.is_empty() {
+        // A node goes on to register with its reports.
+        return;
+    }
+    let url = app.about.url.clone();
+    tasks.spawn(async move {
+        let mut timer = tokio::time::interval(Duration::from_secs(60));
+        loop {
+            timer.tick().await;
+            for supernode in &supernodes {
+                if let Err(reason) = register::register(&client, supernode, &url).await {
+                    warn!(%reason, "could not register; trying again in a minute");
+                }
+            }
+        }
+    });
+}
+
+/// The supernode's index: in the data folder, or in the database that was named.
+async fn open_index(options: &Options, folder: &Path) -> Result<Index, Failure> {
+    match &options.store {
+        Some(url) => Index::connect(url).await.map_err(|error| {
+            // The address may hold a password.
+            let place = url.rsplit('@').next().unwrap_or_default();
+            Failure::new(format!(
+                "cannot use the PostgreSQL database {place}: {error}; is it running, and does the database exist?"
+            ))
+        }),
+        None => {
+            let path = folder.join("index.sqlite");
+            Index::open(&path).await.map_err(|error| {
+                Failure::new(format!(
+                    "cannot open the index {}: {error}; if the file is damaged, remove it: nodes bring everything again",
+                    path.display()
+                ))
+            })
+        }
+    }
 }
 
 async fn tend_planted(planting: Arc<Planting>, tracker: Arc<Tracker>) {

@@ -43,6 +43,8 @@ pub struct Options {
     pub node: Option<NodeOptions>,
     /// Supernodes to register with.
     pub supernodes: Vec<String>,
+    /// PostgreSQL database of the supernode's index.
+    pub store: Option<String>,
     /// Seed and plant the demo torrent.
     pub demo: bool,
 }
@@ -68,6 +70,14 @@ pub struct Common {
     /// Print one JSON object when ready
     #[arg(long)]
     pub json: bool,
+}
+
+/// Flags of a supernode.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SupernodeOptions {
+    /// PostgreSQL database for the index, shared by several supernodes: postgres://user:password@host/database
+    #[arg(long, value_name = "URL", env = "ANATOMIC_STORE", value_parser = store)]
+    pub store: Option<String>,
 }
 
 /// Flags of a node.
@@ -159,6 +169,15 @@ impl From<PlantingPolicy> for api::Planting {
             PlantingPolicy::Key => Self::Key,
             PlantingPolicy::Off => Self::Off,
         }
+    }
+}
+
+/// Reads the address of a database.
+fn store(text: &str) -> Result<String, String> {
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        Ok(text.to_owned())
+    } else {
+        Err("write it as postgres://user:password@host/database; without it the index is a file".into())
     }
 }
 

@@ -1,8 +1,9 @@
 //! Rules of the supernode's index.
 
 use super::*;
-use anatomic_mesh::api::{Announce, TorrentFile};
-use anatomic_mesh::{Identity, Listing};
+use anatomic_mesh::api::{Announce, FeedKind, Handover, Planting, TorrentFile, WithdrawRequest};
+use anatomic_mesh::counts::{Counts, Peers, SwarmCount};
+use anatomic_mesh::{Identity, Listing, Withdrawal};
 use std::path::PathBuf;
 
 struct Bed {
@@ -16,8 +17,13 @@ impl Bed {
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
         let index = Index::open(&folder.join("index.sqlite")).await.unwrap();
-        let key = Identity::from_seed([50; 32]).key();
-        let supernode = Supernode::new(index, key, "http://s".into(), Policy::PrivateNetwork, 1);
+        let supernode = Supernode::new(
+            index,
+            Identity::from_seed([50; 32]),
+            "http://s".into(),
+            Policy::PrivateNetwork,
+            1,
+        );
         Self { folder, supernode }
     }
 }
@@ -88,7 +94,8 @@ async fn what_receipts_prove_is_found_redirected_and_survives_a_restart() {
     assert_eq!((indexed.accepted, indexed.refused), (1, vec![]));
 
     let again = Index::open(&bed.folder.join("index.sqlite")).await.unwrap();
-    let supernode = Supernode::new(again, entry.key, "http://s".into(), Policy::PrivateNetwork, 1);
+    let supernode =
+        Supernode::new(again, Identity::from_seed([50; 32]), "http://s".into(), Policy::PrivateNetwork, 1);
     let lookup = supernode.lookup(&hash).await.unwrap().unwrap();
     assert_eq!((lookup.name.as_deref(), lookup.length, lookup.files), (Some("a"), Some(5), Some(1)));
     assert!(lookup.magnet.contains("x.sn=http%3A%2F%2Fs"), "{}", lookup.magnet);
@@ -151,8 +158,8 @@ async fn only_living_nodes_that_take_torrents_are_offered() {
     bed.supernode.list(&NodeEntry { planting: Planting::Off, ..closed }).await.unwrap();
     let (_, silent) = node(3);
     let long_ago = UnixTime(clock::now().0 - LIVING - 10);
-    bed.supernode.index.put_node(&silent, long_ago).await.unwrap();
-    let offer = bed.supernode.offer(8).await.unwrap();
+    bed.supernode.index.put_node(&silent, "", long_ago).await.unwrap();
+    let offer = bed.supernode.offer(8, &[], None).await.unwrap();
     assert_eq!(offer.nodes.iter().map(|node| node.url.as_str()).collect::<Vec<_>>(), ["http://127.0.0.1"]);
     assert_eq!(offer.supernodes[0].url, "http://s");
 }
@@ -166,10 +173,196 @@ async fn strangers_cannot_make_a_public_supernode_look_inwards() {
         "http://localhost:1",
         "http://169.254.169.254",
     ] {
-        let reason = visit::node(url, Policy::Public).await.unwrap_err();
+        let reason = visit::visit(url, Policy::Public).await.unwrap_err();
         assert!(reason.contains("not in the network"), "{url}: {reason}");
     }
     for url in ["ftp://x", "http://a/b", "http://u@a", "nonsense", "http://a/?x", "http://127.0.0.1/"] {
-        assert!(visit::node(url, Policy::PrivateNetwork).await.is_err(), "{url}");
+        assert!(visit::visit(url, Policy::PrivateNetwork).await.is_err(), "{url}");
     }
+}
+
+fn counts(
+    node: &Identity,
+    hash: InfoHash,
+    seeds: u32,
+    issued: UnixTime,
+    seed_age: Option<u32>,
+) -> Signed<Counts> {
+    let swarm = SwarmCount {
+        info_hash: hash,
+        tabs: Peers { seeds: 0, leeches: 2 },
+        classic: Peers { seeds, leeches: 0 },
+        helped: 0,
+        seed_age,
+    };
+    Signed::new(Counts { node: node.key(), issued, swarms: vec![swarm] }, node).unwrap()
+}
+
+/// Plants a torrent of that name on node 1.
+async fn planted(bed: &Bed, hash: InfoHash, name: &str, listing: Listing) {
+    let (identity, entry) = node(1);
+    let now = clock::now();
+    let receipt = Receipt {
+        info_hash: hash,
+        info_hash_v2: None,
+        node: identity.key(),
+        url: entry.url,
+        planter: Identity::from_seed([99; 32]).key(),
+        sisters: vec![],
+        listing,
+        issued: now,
+        expires: now.plus(1_000),
+    };
+    let receipts = vec![Signed::new(receipt, &identity).unwrap()];
+    let handover = Handover {
+        receipts,
+        torrent: None,
+        name: Some(name.into()),
+        length: Some(7),
+        listing: Listing::Listed,
+    };
+    bed.supernode.hand_over(handover).await.unwrap();
+}
+
+async fn found(bed: &Bed, query: &str) -> Vec<String> {
+    let found = bed.supernode.search(query, 10, 0).await.unwrap();
+    found.hits.into_iter().map(|hit| hit.name.unwrap_or_default()).collect()
+}
+
+#[tokio::test]
+async fn search_finds_by_all_words_the_last_proven_alive_first_and_drops_the_dead() {
+    let bed = Bed::new("search").await;
+    let (identity, entry) = node(1);
+    bed.supernode.list(&entry).await.unwrap();
+    for (byte, name) in [(1, "Blue Whale.iso"), (2, "whale songs"), (3, "blue whale (2)"), (4, "blue sky")] {
+        planted(&bed, InfoHash([byte; 20]), name, Listing::Listed).await;
+    }
+    let now = clock::now();
+    assert_eq!(found(&bed, "WHALE").await.len(), 3, "what waits for its first seed is shown");
+    // The third has a seed now, the first had one an hour ago, the second four days ago.
+    for (byte, ago) in [(3, 0), (1, 3_600), (2, 4 * 86_400)] {
+        let counts = counts(&identity, InfoHash([byte; 20]), 1, now, Some(ago));
+        bed.supernode.index.put_counts(&counts, now).await.unwrap();
+    }
+    assert_eq!(found(&bed, "whale").await, ["blue whale (2)", "Blue Whale.iso"]);
+    assert_eq!(found(&bed, "blue whale").await, ["blue whale (2)", "Blue Whale.iso"]);
+    assert_eq!(found(&bed, "blue").await, ["blue whale (2)", "Blue Whale.iso", "blue sky"]);
+    assert!(found(&bed, "whal\" OR \"blue").await.is_empty());
+    assert!(bed.supernode.search(" --- ", 10, 0).await.is_err());
+    let hit = &bed.supernode.search("whale", 1, 0).await.unwrap();
+    assert_eq!((hit.hits[0].classic.seeds, hit.hits[0].tabs.leeches, hit.more), (1, 2, true));
+    assert!(hit.hits[0].seed_seen.unwrap() < 5);
+}
+
+#[tokio::test]
+async fn an_unlisted_torrent_is_found_by_its_link_alone() {
+    let bed = Bed::new("unlisted").await;
+    let (identity, entry) = node(1);
+    bed.supernode.list(&entry).await.unwrap();
+    let hash = InfoHash([5; 20]);
+    planted(&bed, hash, "secret garden", Listing::Unlisted).await;
+    assert!(found(&bed, "garden").await.is_empty());
+    assert!(bed.supernode.feed(0, 100).await.unwrap().entries.is_empty(), "nor is it passed on");
+    assert!(bed.supernode.lookup(&hash).await.unwrap().is_some());
+    assert!(bed.supernode.redirect(&hash, None).await.unwrap().is_some());
+    let counts = counts(&identity, hash, 1, clock::now(), Some(0));
+    assert_eq!(bed.supernode.index.put_counts(&counts, clock::now()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_node_proves_life_of_torrents_that_it_has_a_receipt_for_and_of_no_other() {
+    let bed = Bed::new("foreign").await;
+    let (_, entry) = node(1);
+    bed.supernode.list(&entry).await.unwrap();
+    let hash = InfoHash([5; 20]);
+    planted(&bed, hash, "whale", Listing::Listed).await;
+    let (stranger, _) = node(2);
+    let now = clock::now();
+    assert_eq!(
+        bed.supernode.index.put_counts(&counts(&stranger, hash, 9, now, Some(0)), now).await.unwrap(),
+        0
+    );
+    assert_eq!(bed.supernode.lookup(&hash).await.unwrap().unwrap().seed_seen, None);
+    let (owner, _) = node(1);
+    let ahead = counts(&owner, hash, 9, now.plus(500), Some(0));
+    bed.supernode.index.put_counts(&ahead, now).await.unwrap();
+    let row = bed.supernode.index.torrent(&hash).await.unwrap().unwrap();
+    assert!(row.seed_seen.unwrap() <= now, "a clock that is ahead gains nothing");
+}
+
+#[tokio::test]
+async fn a_withdrawn_receipt_does_not_come_back_but_a_younger_one_does() {
+    let bed = Bed::new("withdrawn").await;
+    let (identity, entry) = node(1);
+    bed.supernode.list(&entry).await.unwrap();
+    let planter = Identity::from_seed([99; 32]);
+    let hash = InfoHash([5; 20]);
+    let old = receipt(&identity, &entry.url, hash, 1_000);
+    bed.supernode.hand_over(handover(vec![old.clone()], None)).await.unwrap();
+    let withdrawal = Withdrawal {
+        info_hash: hash,
+        node: bed.supernode.key(),
+        planter: planter.key(),
+        reach: anatomic_mesh::Reach::Everywhere,
+        issued: clock::now(),
+    };
+    let request = WithdrawRequest { withdrawal: Signed::new(withdrawal, &planter).unwrap() };
+    bed.supernode.withdraw(&request).await.unwrap();
+    assert!(bed.supernode.lookup(&hash).await.unwrap().is_none());
+    bed.supernode.hand_over(handover(vec![old.clone()], None)).await.unwrap();
+    assert!(bed.supernode.lookup(&hash).await.unwrap().is_none(), "the old receipt comes back");
+    let page = bed.supernode.feed(0, 100).await.unwrap();
+    assert_eq!(page.entries.iter().map(|entry| entry.kind).collect::<Vec<_>>(), [FeedKind::Withdrawal]);
+    let younger = Receipt { issued: old.issued.plus(5), ..(*old).clone() };
+    let younger = Signed::new(younger, &identity).unwrap();
+    bed.supernode.hand_over(handover(vec![younger], None)).await.unwrap();
+    assert!(bed.supernode.lookup(&hash).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn nodes_of_different_operators_and_networks_are_offered_first() {
+    let bed = Bed::new("kin").await;
+    let now = clock::now();
+    for (number, host, network) in [
+        (1, "http://a.one.example", "10.1"),
+        (2, "http://b.one.example", "10.2"),
+        (3, "http://c.two.example", "10.1"),
+        (4, "http://d.three.example", "10.3"),
+        (5, "http://e.one.example", "10.4"),
+    ] {
+        let (_, entry) = node(number);
+        bed.supernode.index.put_node(&NodeEntry { url: host.into(), ..entry }, network, now).await.unwrap();
+    }
+    for _ in 0..20 {
+        let offer = bed.supernode.offer(5, &[], None).await.unwrap();
+        assert_eq!(offer.nodes.len(), 5);
+        let first: Vec<_> = offer.nodes[..2].iter().map(|node| node.url.clone()).collect();
+        let of_one = first.iter().filter(|url| url.contains("one.example")).count();
+        assert!(of_one < 2, "{first:?}");
+    }
+    let (_, third) = node(3);
+    let offer = bed.supernode.offer(5, &[third.key], None).await.unwrap();
+    assert!(offer.nodes.iter().all(|node| node.key != third.key));
+}
+
+#[tokio::test]
+async fn a_page_of_the_feed_is_signed_bounded_and_goes_on_where_it_ended() {
+    let bed = Bed::new("feed").await;
+    let (_, entry) = node(1);
+    bed.supernode.list(&entry).await.unwrap();
+    for byte in 1..=7 {
+        planted(&bed, InfoHash([byte; 20]), "x", Listing::Listed).await;
+    }
+    let (mut since, mut sizes) = (0, Vec::new());
+    loop {
+        let page = bed.supernode.feed(since, 3).await.unwrap();
+        page.head.check(bed.supernode.key(), since, &page.entries, clock::now()).unwrap();
+        sizes.push(page.entries.len());
+        since = page.head.next;
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(sizes, [3, 3, 1]);
+    assert!(bed.supernode.feed(since, 3).await.unwrap().entries.is_empty());
 }

@@ -7,6 +7,7 @@ use crate::node::clock;
 use crate::node::register::innermost;
 use anatomic_core::address::Policy;
 use anatomic_core::ids::to_hex;
+use anatomic_mesh::Key;
 use anatomic_mesh::api::{Announce, NodeEntry, WellKnown, paths};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -22,11 +23,39 @@ pub fn host(url: &str) -> Option<String> {
     reqwest::Url::parse(url).ok()?.host_str().map(str::to_owned)
 }
 
-/// Visits the node at `url` (scheme and host, without a slash at the end) and returns how it describes itself.
+/// The block of addresses that one operator usually has: /16 of IPv4, /32 of IPv6.
+#[must_use]
+pub fn block(ip: IpAddr) -> String {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            format!("{a}.{b}")
+        }
+        IpAddr::V6(ip) => {
+            let [a, b, ..] = ip.segments();
+            format!("{a:x}:{b:x}")
+        }
+    }
+}
+
+/// Who answers at an address, with its key proven.
+#[derive(Clone, Debug)]
+pub struct Visited {
+    /// Its name.
+    pub key: Key,
+    /// As a node, if it is one.
+    pub node: Option<NodeEntry>,
+    /// Whether it is a supernode.
+    pub is_supernode: bool,
+    /// [`block`] of the address that answered.
+    pub network: String,
+}
+
+/// Visits `url` (scheme and host, without a slash at the end) and returns who is there.
 ///
 /// # Errors
 /// Why it cannot be listed, in one line.
-pub async fn node(url: &str, network: Policy) -> Result<NodeEntry, String> {
+pub async fn visit(url: &str, network: Policy) -> Result<Visited, String> {
     let parsed = reqwest::Url::parse(url).map_err(|_| format!("{url:?} is no address"))?;
     let plain = matches!(parsed.scheme(), "http" | "https")
         && parsed.path() == "/"
@@ -76,11 +105,11 @@ pub async fn node(url: &str, network: Policy) -> Result<NodeEntry, String> {
     }
     let document: WellKnown =
         serde_json::from_slice(&body).map_err(|_| format!("{url} is no node of this network"))?;
-    judge(url, &challenge, document)
+    judge(url, &challenge, document, block(address.ip()))
 }
 
-/// Checks what a node says about itself.
-fn judge(url: &str, challenge: &str, document: WellKnown) -> Result<NodeEntry, String> {
+/// Checks what a host says about itself.
+fn judge(url: &str, challenge: &str, document: WellKnown, network: String) -> Result<Visited, String> {
     let proof = document.proof.ok_or_else(|| format!("{url} does not prove its key"))?;
     if proof.key != document.key {
         return Err(format!("{url} proves another key than it names"));
@@ -88,8 +117,16 @@ fn judge(url: &str, challenge: &str, document: WellKnown) -> Result<NodeEntry, S
     proof
         .check(challenge, url, clock::now())
         .map_err(|error| format!("the proof of {url} does not hold: {error}"))?;
-    let mut node = document.node.ok_or_else(|| format!("{url} is no node"))?;
-    if node.key != document.key || node.url != url {
+    let node = document.node.map(|node| judge_node(url, document.key, node)).transpose()?;
+    let supernode = document.supernode.filter(|entry| entry.key == document.key && entry.url == url);
+    if node.is_none() && supernode.is_none() {
+        return Err(format!("{url} is neither node nor supernode"));
+    }
+    Ok(Visited { key: document.key, node, is_supernode: supernode.is_some(), network })
+}
+
+fn judge_node(url: &str, key: Key, mut node: NodeEntry) -> Result<NodeEntry, String> {
+    if node.key != key || node.url != url {
         return Err(format!("{url} describes itself as {}", node.url));
     }
     // Announces elsewhere would let a node send our clients to a victim.

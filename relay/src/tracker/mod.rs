@@ -7,6 +7,7 @@ pub mod address;
 mod cookie;
 mod drawn;
 pub mod http;
+pub mod kinds;
 mod limits;
 pub mod node_peer;
 mod peers;

@@ -3,6 +3,7 @@
 //! Only the questions; planting answers the first, the bridge the second.
 
 use anatomic_core::{InfoHash, PeerId};
+use anatomic_mesh::api::Connected;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -22,6 +23,12 @@ pub trait NodePeer: Send + Sync + 'static {
 
     /// Whether classic clients have something of the node in this swarm: browsers are behind it, or it seeds itself.
     fn takes_part(&self, info_hash: &InfoHash) -> bool;
+
+    /// Whom the node is connected with in this swarm.
+    fn connected(&self, info_hash: &InfoHash) -> Connected {
+        let _ = info_hash;
+        Connected::default()
+    }
 
     /// The peer id under which browsers know the node.
     fn peer_id(&self) -> PeerId;

@@ -67,7 +67,7 @@ impl Process {
             None
         } else {
             let index = Index::open(&folder.join("index.sqlite")).await.unwrap();
-            Some(Supernode::new(index, identity.key(), url.clone(), Policy::PrivateNetwork, 1))
+            Some(Supernode::new(index, identity.clone(), url.clone(), Policy::PrivateNetwork, 1))
         };
         let app = Arc::new(App {
             about: About {
@@ -96,6 +96,36 @@ impl Process {
         register::register(&anatomic_relay::tls::http().build().unwrap(), &supernode.url, &self.url)
             .await
             .unwrap();
+    }
+
+    /// Follows another supernode from now on.
+    pub(crate) fn follow(&self, other: &Self) {
+        let supernode = self.app.supernode.clone().unwrap();
+        tokio::spawn(supernode.follow_forever(vec![other.url.clone()]));
+    }
+
+    /// The index file is gone, and the process starts anew with the same key on another port.
+    pub(crate) async fn lose_index(&mut self) {
+        self.app.supernode.as_ref().unwrap().close().await;
+        for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
+            let _ = std::fs::remove_file(self.folder.join(name));
+        }
+        let identity = self.app.about.identity.clone();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.url = format!("http://{}", listener.local_addr().unwrap());
+        let index = Index::open(&self.folder.join("index.sqlite")).await.unwrap();
+        let url = self.url.clone();
+        let supernode = Supernode::new(index, identity.clone(), url.clone(), Policy::PrivateNetwork, 1);
+        self.app = Arc::new(App {
+            about: About { identity, url, supernodes: vec![], tcp: None, stun: None, udp_tracker: None },
+            tracker: None,
+            planting: None,
+            supernode: Some(supernode),
+            page: Some(Page::new(None)),
+            proxies: Proxies::default(),
+            pace: Pace::per_minute(100),
+        });
+        tokio::spawn(server::serve(listener, self.app.clone(), std::future::pending()));
     }
 
     /// Starts the node's own peer.

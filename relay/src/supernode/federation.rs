@@ -1,0 +1,276 @@
+//! Supernodes follow each other: the pages of our feed, and the reading of theirs.
+//!
+//! Of a feed the statements are believed, each by its own signature, and nothing else. Nodes that receipts name are
+//! visited before anybody is sent there.
+
+use super::index::{Entry, Follow, TorrentRow};
+use super::{LIVING, Supernode, failed};
+use crate::node::client;
+use crate::node::clock;
+use anatomic_core::Metainfo;
+use anatomic_mesh::api::{Directory, FeedEntry, FeedKind, FeedPage, Problem, codes, paths};
+use anatomic_mesh::counts::Counts;
+use anatomic_mesh::feed::{FeedHead, MAX_ENTRIES, digest};
+use anatomic_mesh::{Key, Listing, Reach, Receipt, Signed, Withdrawal};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{debug, info, warn};
+
+/// How often the feeds are read.
+const EVERY: Duration = Duration::from_secs(10);
+/// How long a page may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest page that is read, in bytes: one that holds the largest torrent file.
+const MAX_PAGE: usize = 30_000_000;
+/// Most pages of one feed at a time: one supernode does not keep us from the others.
+const PAGES: usize = 50;
+/// Most supernodes that are followed.
+const FOLLOWED: usize = 16;
+/// Every so many rounds the directories are read.
+const DIRECTORIES: u32 = 6;
+/// Most hosts of one directory that are visited for the first time at once.
+const NEWCOMERS: usize = 32;
+
+/// What a page holds, verified.
+#[derive(Default)]
+struct Facts {
+    entries: Vec<Entry>,
+    withdrawals: Vec<Signed<Withdrawal>>,
+    counts: Vec<Signed<Counts>>,
+    /// Entries that prove nothing.
+    refused: usize,
+}
+
+/// Verifies the entries of a page, each by itself.
+fn verify(entries: Vec<FeedEntry>) -> Facts {
+    let mut facts = Facts::default();
+    for entry in entries {
+        let taken = match entry.kind {
+            FeedKind::Receipt => receipt(&entry).map(|entry| facts.entries.push(entry)),
+            FeedKind::Withdrawal => Signed::<Withdrawal>::from_bytes(&entry.statement.0)
+                .ok()
+                .filter(|withdrawal| withdrawal.reach == Reach::Everywhere)
+                .map(|withdrawal| facts.withdrawals.push(withdrawal)),
+            FeedKind::Counts => {
+                Signed::from_bytes(&entry.statement.0).ok().map(|counts| facts.counts.push(counts))
+            }
+            FeedKind::Unknown => Some(()),
+        };
+        if taken.is_none() {
+            facts.refused += 1;
+        }
+    }
+    facts
+}
+
+/// The receipt of an entry, with what is known of its torrent. A torrent that is not the receipt's proves a liar.
+fn receipt(entry: &FeedEntry) -> Option<Entry> {
+    let receipt = Signed::<Receipt>::from_bytes(&entry.statement.0).ok()?;
+    if receipt.listing == Listing::Unlisted || receipt.check_time(clock::now()).is_err() {
+        return None;
+    }
+    let row = match &entry.torrent {
+        Some(file) => {
+            let metainfo = Metainfo::from_torrent(&file.0).ok()?;
+            if metainfo.info_hash() != receipt.info_hash {
+                return None;
+            }
+            TorrentRow::of(&metainfo, receipt.listing)
+        }
+        None => TorrentRow::claimed(
+            receipt.info_hash,
+            receipt.info_hash_v2,
+            entry.name.clone(),
+            entry.length,
+            receipt.listing,
+        ),
+    };
+    Some(Entry { row, receipts: vec![receipt] })
+}
+
+impl Supernode {
+    /// A page of our feed.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub async fn feed(&self, since: u64, count: usize) -> Result<FeedPage, Problem> {
+        let cursor = i64::try_from(since).unwrap_or(i64::MAX);
+        let count = count.clamp(1, MAX_ENTRIES);
+        let (entries, next, more) =
+            self.index.changes(cursor, count).await.map_err(|error| failed(&error))?;
+        let head = FeedHead {
+            supernode: self.key(),
+            index: self.index.name(),
+            since,
+            next: u64::try_from(next).unwrap_or(0),
+            digest: digest(&entries),
+            issued: clock::now(),
+        };
+        let head = Signed::new(head, &self.identity).map_err(|error| Problem::new(codes::INTERNAL, error))?;
+        Ok(FeedPage { head, entries, more })
+    }
+
+    /// Runs until the end of the process: visits the supernodes that the host named, and follows all that are known.
+    pub async fn follow_forever(self: Arc<Self>, named: Vec<String>) {
+        let client = match client::new(PATIENCE) {
+            Ok(client) => client,
+            Err(reason) => return warn!(%reason, "cannot follow other supernodes"),
+        };
+        let mut timer = tokio::time::interval(EVERY);
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut round: u32 = 0;
+        loop {
+            timer.tick().await;
+            let with_directories = round.is_multiple_of(DIRECTORIES);
+            round = round.wrapping_add(1);
+            self.follow_all(&client, &named, with_directories).await;
+        }
+    }
+
+    /// Reads what is new in the feeds of all living supernodes.
+    async fn follow_all(
+        self: &Arc<Self>,
+        client: &reqwest::Client,
+        named: &[String],
+        with_directories: bool,
+    ) {
+        let known = match self.index.supernodes().await {
+            Ok(known) => known,
+            Err(error) => return warn!(%error, "could not read the directory"),
+        };
+        let missing: Vec<&String> =
+            named.iter().filter(|url| !known.iter().any(|follow| follow.url == **url)).collect();
+        for url in missing {
+            if let Err(problem) = self.visit(url).await {
+                debug!(%url, %problem, "a supernode that was named does not answer");
+            }
+        }
+        let now = clock::now();
+        let is_living = |follow: &Follow| now.0.saturating_sub(follow.seen.0) <= LIVING;
+        let mut living = known;
+        living.retain(|follow| follow.key != self.key() && is_living(follow));
+        living.truncate(FOLLOWED);
+        for follow in living {
+            if let Err(reason) = self.follow(client, &follow).await {
+                debug!(supernode = %follow.url, %reason, "its feed could not be read");
+            }
+            if with_directories {
+                self.meet_others(client, &follow.url).await;
+            }
+        }
+    }
+
+    /// Reads what is new in the feed of one supernode.
+    ///
+    /// # Errors
+    /// Why it was given up; the next time goes on from where it was.
+    async fn follow(self: &Arc<Self>, client: &reqwest::Client, follow: &Follow) -> Result<(), String> {
+        let (mut index, mut since) = (follow.index, follow.feed);
+        for _ in 0..PAGES {
+            let url = format!("{}{}?since={since}", follow.url, paths::FEED);
+            let page: FeedPage =
+                client::ask_up_to(client.get(url), MAX_PAGE).await.map_err(|failed| failed.to_string())?;
+            page.head
+                .check(follow.key, since, &page.entries, clock::now())
+                .map_err(|error| format!("its page does not hold: {error}"))?;
+            if index.is_some_and(|index| index != page.head.index) && since > 0 {
+                // It lost its index: what it has now begins anew.
+                (index, since) = (Some(page.head.index), 0);
+                self.index
+                    .set_feed(&follow.key, page.head.index, 0)
+                    .await
+                    .map_err(|error| error.to_string())?;
+                continue;
+            }
+            index = Some(page.head.index);
+            let (next, more, count) = (page.head.next, page.more, page.entries.len());
+            let facts = tokio::task::spawn_blocking(move || verify(page.entries))
+                .await
+                .map_err(|error| error.to_string())?;
+            if facts.refused > 0 {
+                warn!(supernode = %follow.url, refused = facts.refused, "entries of its feed prove nothing");
+            }
+            self.take_facts(facts).await.map_err(|error| error.to_string())?;
+            if next == since && !more {
+                return Ok(());
+            }
+            since = next;
+            self.index
+                .set_feed(&follow.key, page.head.index, since)
+                .await
+                .map_err(|error| error.to_string())?;
+            if count > 0 {
+                info!(supernode = %follow.url, entries = count, "followed a feed");
+            }
+            if !more {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_facts(self: &Arc<Self>, facts: Facts) -> Result<(), sqlx::Error> {
+        let now = clock::now();
+        for withdrawal in &facts.withdrawals {
+            self.index.withdraw(withdrawal).await?;
+        }
+        let mut unknown: Vec<(Key, String)> = Vec::new();
+        let mut seen: HashSet<Key> = HashSet::new();
+        let mut news = Vec::new();
+        for entry in facts.entries {
+            // What we know already would only go round among the feeds for ever.
+            let mut is_new = false;
+            for receipt in &entry.receipts {
+                is_new |= !self.index.has_receipt(receipt).await?;
+                if seen.insert(receipt.node) && self.index.node(&receipt.node).await?.is_none() {
+                    unknown.push((receipt.node, receipt.url.trim_end_matches('/').to_owned()));
+                }
+            }
+            if is_new {
+                news.push(entry);
+            }
+        }
+        self.index.put_candidates(&unknown, now).await?;
+        if !news.is_empty() {
+            self.index.put(news, now).await?;
+        }
+        if !unknown.is_empty() {
+            self.renew().await;
+        }
+        for counts in &facts.counts {
+            if !self.index.has_counts(counts).await? {
+                self.index.put_counts(counts, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits hosts that another supernode knows and we do not.
+    async fn meet_others(&self, client: &reqwest::Client, url: &str) {
+        let request = client.get(format!("{url}{}", paths::DIRECTORY));
+        let Ok(directory) = client::ask_up_to::<Directory>(request, MAX_PAGE).await else { return };
+        let mut new = Vec::new();
+        let Ok(known) = self.index.supernodes().await else { return };
+        for other in &directory.supernodes {
+            if other.key != self.key() && !known.iter().any(|follow| follow.key == other.key) {
+                new.push(other.url.clone());
+            }
+        }
+        for node in &directory.nodes {
+            if new.len() >= NEWCOMERS {
+                break;
+            }
+            if matches!(self.index.node(&node.key).await, Ok(None))
+                && node.seen.is_some_and(|age| age <= LIVING)
+            {
+                new.push(node.url.clone());
+            }
+        }
+        for url in new.into_iter().take(NEWCOMERS) {
+            if let Err(problem) = self.visit(&url).await {
+                debug!(%url, %problem, "a host that another supernode named does not prove its key");
+            }
+        }
+    }
+}
