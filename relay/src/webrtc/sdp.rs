@@ -202,7 +202,8 @@ pub(super) fn write(w: &Written<'_>) -> String {
         w.ufrag,
         w.pwd,
         w.fingerprint_hash,
-        w.fingerprint,
+        // RFC 8122, section 5, knows upper case only, and Firefox refuses anything else.
+        w.fingerprint.to_ascii_uppercase(),
         w.setup.as_str(),
         w.mid,
         w.sctp_port,
@@ -377,6 +378,13 @@ mod tests {
         assert_eq!(again.fingerprint, description.fingerprint);
         assert_eq!(again.candidates, description.candidates);
         assert_eq!(again.kind, PeerKind::Anatomic);
+    }
+
+    #[test]
+    fn a_fingerprint_is_written_in_upper_case() {
+        let description = Description::parse(CHROMIUM).unwrap();
+        let text = description.canonical(&description.candidates);
+        assert!(text.contains("sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB"), "{text}");
     }
 
     #[test]
