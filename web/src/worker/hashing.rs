@@ -7,6 +7,7 @@ use crate::worker::clock;
 use anatomic_core::Sha1Hash;
 use bytes::Bytes;
 use js_sys::Uint8Array;
+use std::cell::RefCell;
 use wasm_bindgen_futures::JsFuture;
 
 /// The digest of `blocks` one after the other.
@@ -16,7 +17,7 @@ use wasm_bindgen_futures::JsFuture;
 pub async fn sha1(blocks: &[Bytes]) -> Result<Sha1Hash, String> {
     let length: usize = blocks.iter().map(Bytes::len).sum();
     // A piece is far below 4 GiB.
-    let joined = Uint8Array::new_with_length(u32::try_from(length).unwrap_or(u32::MAX));
+    let joined = scratch(u32::try_from(length).unwrap_or(u32::MAX));
     let mut at = 0u32;
     for block in blocks {
         let end = at.saturating_add(u32::try_from(block.len()).unwrap_or(u32::MAX));
@@ -24,6 +25,18 @@ pub async fn sha1(blocks: &[Bytes]) -> Result<Sha1Hash, String> {
         at = end;
     }
     sha1_of(&joined).await
+}
+
+/// Room for `length` bytes in one array that is used again and again: WebCrypto takes its copy before it returns, and
+/// fresh memory costs more than the copy into it.
+fn scratch(length: u32) -> Uint8Array {
+    thread_local!(static SCRATCH: RefCell<Uint8Array> = RefCell::new(Uint8Array::new_with_length(0)));
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.length() < length {
+            *scratch = Uint8Array::new_with_length(length);
+        }
+        scratch.subarray(0, length)
+    })
 }
 
 /// The digest of bytes that already are the browser's.

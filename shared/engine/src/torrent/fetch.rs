@@ -14,6 +14,9 @@ use anatomic_core::collections::BTreeSet;
 use anatomic_core::{Block, PieceIndex};
 use bytes::Bytes;
 
+/// Requests are asked for so many at a time where many are under way: one message and one packet for all of them.
+const REFILL: usize = 16;
+
 impl Store {
     pub(super) fn on_block(
         &mut self,
@@ -98,7 +101,7 @@ impl Store {
             return;
         }
         let room = trader.room(&shared.config, peer, now);
-        if room == 0 {
+        if room == 0 || room < (peer.outstanding() / 4).min(REFILL) {
             return;
         }
         let room = room.min(swarm.request_allowance(shared));
