@@ -6,6 +6,7 @@
 pub mod announce;
 pub mod bridge;
 pub mod cli;
+pub mod config;
 pub mod content;
 pub mod driver;
 pub mod http;

@@ -49,7 +49,7 @@ impl Guard {
     /// # Errors
     /// Why it may not be called.
     pub fn check(self, url: &Url) -> Result<(), Refused> {
-        if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
+        if !matches!(url.scheme(), "http" | "https" | "ws" | "wss" | "udp") {
             return Err(Refused::Kind(url.scheme().to_owned()));
         }
         let host = url.host_str().ok_or(Refused::NoHost)?;
@@ -61,8 +61,8 @@ impl Guard {
         if here && self.policy == Policy::Public {
             return Err(Refused::Host(host.to_owned(), "it is this machine".into()));
         }
-        // WebSocket trackers are served at the root too, and their handshake protects other services.
-        let is_announce = url.path().starts_with("/announce") || matches!(url.scheme(), "ws" | "wss");
+        // WebSocket and UDP trackers have no path to go by, and their handshakes protect other services.
+        let is_announce = url.path().starts_with("/announce") || matches!(url.scheme(), "ws" | "wss" | "udp");
         if here && !is_announce { Err(Refused::Loopback) } else { Ok(()) }
     }
 

@@ -49,20 +49,7 @@ pub(super) async fn announce(
 ) -> Result<AnnounceReply, String> {
     let tracker = Url::parse(&request.url).map_err(|error| format!("not a tracker's address: {error}"))?;
     guard.check(&tracker).map_err(|refused| refused.to_string())?;
-    let wire = announce::AnnounceRequest {
-        info_hash: request.info_hash,
-        peer_id: Some(request.peer_id),
-        // BEP 3 wants a port; 9 (discard) is what clients give that cannot be dialled.
-        port: request.port.unwrap_or(9),
-        uploaded: request.uploaded,
-        downloaded: request.downloaded,
-        left: request.left,
-        event: event_of(request.event),
-        want: Some(request.want),
-        key: *KEY,
-        tracker_id: request.tracker_id.as_ref().map(|id| String::from_utf8_lossy(id).into_owned()),
-    };
-    let url = wire.to_url(&request.url);
+    let url = wire_request(request).to_url(&request.url);
     let response = client.get(url).send().await.map_err(|error| words(&error))?;
     let status = response.status();
     let body = bounded(response, MAX_REPLY).await?;
@@ -82,6 +69,23 @@ pub(super) async fn announce(
         tracker_id: reply.tracker_id.map(String::into_bytes),
         warning: reply.warning,
     })
+}
+
+/// The announce as trackers read it, over HTTP and UDP.
+pub(super) fn wire_request(request: &AnnounceRequest) -> announce::AnnounceRequest {
+    announce::AnnounceRequest {
+        info_hash: request.info_hash,
+        peer_id: Some(request.peer_id),
+        // BEP 3 wants a port; 9 (discard) is what clients give that cannot be dialled.
+        port: request.port.unwrap_or(9),
+        uploaded: request.uploaded,
+        downloaded: request.downloaded,
+        left: request.left,
+        event: event_of(request.event),
+        want: Some(request.want),
+        key: *KEY,
+        tracker_id: request.tracker_id.as_ref().map(|id| String::from_utf8_lossy(id).into_owned()),
+    }
 }
 
 /// Reads a body, however the server frames it, up to a limit.

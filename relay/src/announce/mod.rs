@@ -1,10 +1,11 @@
-//! Announces to the trackers that torrents name: over HTTP, and over WebSocket with offers for data channels.
+//! Announces to the trackers that torrents name: over HTTP, UDP, and over WebSocket with offers for data channels.
 //!
 //! When to announce is the engine's decision; what a tracker does is others' (ours is elsewhere). Trackers' URLs and
 //! replies are strangers' words: hosts are judged before they are called and replies are bounded.
 
 mod guard;
 mod http;
+mod udp;
 mod websocket;
 
 pub use guard::{Guard, Refused};
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Announces over HTTP at once; more wait.
+/// Announces over HTTP and UDP at once; more wait.
 const AT_ONCE: usize = 16;
 
 /// The announcers of one session.
@@ -57,6 +58,14 @@ impl Announcers {
                 });
             }
             ("http" | "https", Err(reason), _) => self.refuse(announce, reason.clone()),
+            ("udp", _, _) => {
+                let (at_once, to, guard) = (Arc::clone(&self.at_once), self.messages.clone(), self.guard);
+                tokio::spawn(async move {
+                    let _place = at_once.acquire_owned().await;
+                    let result = udp::announce(guard, &request).await;
+                    let _ = to.send(Message::Announced(announce, result));
+                });
+            }
             ("ws" | "wss", _, Some(endpoint)) => {
                 self.sockets.retain(|_, socket| !socket.is_over());
                 let socket = self.sockets.entry(request.url.clone()).or_insert_with(|| {

@@ -6,6 +6,7 @@
 //! 130 ended by Ctrl-C before it was done.
 
 pub mod client;
+pub mod config;
 pub mod create;
 pub mod get;
 pub mod given;
@@ -18,7 +19,7 @@ pub mod source;
 pub mod supernode;
 pub mod up;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::fmt;
 use std::process::ExitCode;
 
@@ -29,6 +30,9 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// File with settings of `up`, `node` and `supernode` [default: anatomic.toml in the folder of Anatomic's data]
+    #[arg(long, global = true, value_name = "FILE", env = "ANATOMIC_CONFIG")]
+    pub config: Option<std::path::PathBuf>,
     /// Print what happens inside on stderr; twice for more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -43,6 +47,8 @@ pub enum Command {
     Node(node::Args),
     /// Run a supernode: the index of planted torrents
     Supernode(supernode::Args),
+    /// Print every setting of a role and where its value came from
+    Config(config::Args),
     /// Plant files, a torrent or a magnet on the network and print its link
     Plant(plant::Args),
     /// Download a torrent, verify it, and end
@@ -88,7 +94,13 @@ impl std::error::Error for Failure {}
 /// Parses the command line, runs the command and says how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(failure) => {
+            eprintln!("anatomic: {failure}");
+            return ExitCode::from(failure.code);
+        }
+    };
     start_log(cli.verbose);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -109,11 +121,25 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Parses the command line over the configuration file.
+fn parse() -> Result<Cli, Failure> {
+    let args: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let mut command = Cli::command();
+    let reads_file = args.iter().any(|arg| arg == "up" || arg == "node" || arg == "supernode");
+    if reads_file && let Some(file) = crate::config::File::find(&args, &command)? {
+        command = file.apply(command);
+    }
+    // Wrong usage and --help end the process here, as clap does it.
+    let matches = command.get_matches_from(args);
+    Cli::from_arg_matches(&matches).map_err(Failure::new)
+}
+
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Up(args) => up::run(args).await,
         Command::Node(args) => node::run(args).await,
         Command::Supernode(args) => supernode::run(args).await,
+        Command::Config(args) => config::run(&args),
         Command::Plant(args) => plant::run(args).await,
         Command::Get(args) => get::run(args).await,
         Command::Seed(args) => seed::run(args).await,
@@ -139,7 +165,6 @@ fn start_log(verbose: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_tree_is_consistent() {

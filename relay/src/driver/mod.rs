@@ -73,6 +73,8 @@ impl Default for Config {
 /// # Errors
 /// When the address cannot be bound, a thread cannot be started, or the system gives no randomness.
 pub async fn start(mut config: Config) -> io::Result<Handle> {
+    // Whoever owns sockets can speak to UDP trackers; a tab cannot.
+    config.engine.schemes.udp = true;
     let listener = match config.listen {
         Some(address) => Some(TcpListener::bind(address).await?),
         None => None,

@@ -4,7 +4,7 @@
 //! which then sees the client's own address.
 
 use super::App;
-use super::page;
+use super::{classic, page};
 use crate::tracker::http::{Families, Origin, bencoded, refusal};
 use crate::tracker::swarms::Drawn;
 use crate::tracker::{Addresses, socket};
@@ -75,6 +75,11 @@ pub async fn announce(
 /// `GET /scrape`
 pub async fn scrape(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
     let query = query.unwrap_or_default();
+    if !query.contains("info_hash")
+        && let Some(whole) = classic::whole_scrape(&app)
+    {
+        return whole;
+    }
     let hashes = match scrape::hashes_from_query(&query) {
         Ok(hashes) => hashes,
         Err(error) => return refusal(&error.to_string()),

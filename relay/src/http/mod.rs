@@ -6,6 +6,7 @@
 pub mod about;
 pub mod announce;
 pub mod api;
+pub mod classic;
 pub mod network;
 pub mod pace;
 pub mod page;
@@ -55,6 +56,19 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/announce.php", get(announce::announce))
         .route("/scrape", get(announce::scrape))
         .route("/scrape.php", get(announce::scrape));
+    let old = Router::new()
+        .route("/plant", get(classic::plant))
+        .route("/plant.php", get(classic::plant))
+        .route("/multiseed", get(classic::multiseed))
+        .route("/multiseed.php", get(classic::multiseed))
+        .route("/request", get(classic::request))
+        .route("/request.php", get(classic::request))
+        .route("/cache", get(classic::cache))
+        .route("/cache.php", get(classic::cache))
+        .route("/force", get(classic::force))
+        .route("/force.php", get(classic::force))
+        .route("/index", get(classic::index))
+        .route("/index.php", get(classic::index));
     // For planters, pages, nodes and supernodes.
     let api = Router::new()
         .route(paths::WELL_KNOWN, get(about::well_known))
@@ -77,5 +91,5 @@ pub fn router(app: Arc<App>) -> Router {
     let people = Router::new().route("/t/{info_hash}", get(api::short_link)).fallback(page::file);
     // For those who run it.
     let host = Router::new().route("/healthz", get(watch::health)).route("/metrics", get(watch::metrics));
-    tracker.merge(api).merge(host).merge(people).with_state(app)
+    tracker.merge(old).merge(api).merge(host).merge(people).with_state(app)
 }

@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// `GET /healthz`: 200 if every part works, 503 and its name if one does not.
 pub async fn health(State(app): State<Arc<App>>) -> Response {
@@ -23,6 +24,23 @@ pub async fn health(State(app): State<Arc<App>>) -> Response {
 /// `GET /metrics`: text for Prometheus.
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     let mut text = String::new();
+    if let Some(tracker) = &app.tracker {
+        let udp = &tracker.udp;
+        for (name, help, counter) in [
+            ("packets", "Packets received.", &udp.received),
+            ("connects", "Connection ids given.", &udp.connects),
+            ("announces", "Announces answered with peers.", &udp.announces),
+            ("scrapes", "Scrapes answered.", &udp.scrapes),
+            ("refused", "Requests answered with a reason.", &udp.refused),
+            ("dropped", "Packets not answered.", &udp.dropped),
+        ] {
+            let value = counter.load(Ordering::Relaxed);
+            let _ = writeln!(
+                text,
+                "# HELP anatomic_udp_{name}_total {help}\n# TYPE anatomic_udp_{name}_total counter\nanatomic_udp_{name}_total {value}"
+            );
+        }
+    }
     let mut gauge = |name: &str, help: &str, value: u64| {
         // Writing to a String cannot fail.
         let _ = writeln!(

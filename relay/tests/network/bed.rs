@@ -43,6 +43,11 @@ static STARTED: AtomicU8 = AtomicU8::new(1);
 
 impl Process {
     pub(crate) async fn start(kind: Kind) -> Self {
+        Self::start_at(kind, vec![]).await
+    }
+
+    /// Starts a process that knows these supernodes.
+    pub(crate) async fn start_at(kind: Kind, supernodes: Vec<String>) -> Self {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("anatomic-network-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -70,14 +75,7 @@ impl Process {
             Some(Supernode::new(index, identity.clone(), url.clone(), Policy::PrivateNetwork, 1))
         };
         let app = Arc::new(App {
-            about: About {
-                identity,
-                url: url.clone(),
-                supernodes: vec![],
-                udp_tracker: None,
-                tcp: None,
-                stun: None,
-            },
+            about: About { identity, url: url.clone(), supernodes, udp_tracker: None, tcp: None, stun: None },
             tracker: node.as_ref().map(|(_, tracker)| tracker.clone()),
             planting: node.map(|(planting, _)| planting),
             supernode,
