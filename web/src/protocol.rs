@@ -5,6 +5,7 @@
 //! one tab's worker serves all tabs of the origin. Nothing of it is ever stored: what a reload must find again is in
 //! the records of [`crate::worker::list`].
 
+pub mod network;
 pub mod rtc;
 pub mod view;
 
@@ -17,9 +18,10 @@ pub use view::View;
 /// Says how messages are laid out. A tab opened before the page was updated packs them otherwise and must not be
 /// understood by halves; so this is a digest of what declares them.
 pub const LAYOUT: u32 = {
-    let declared =
-        [include_str!("protocol.rs"), include_str!("protocol/rtc.rs"), include_str!("protocol/view.rs")];
-    fnv(declared[2], fnv(declared[1], fnv(declared[0], 0x811c_9dc5)))
+    let hash = fnv(include_str!("protocol.rs"), 0x811c_9dc5);
+    let hash = fnv(include_str!("protocol/network.rs"), hash);
+    let hash = fnv(include_str!("protocol/rtc.rs"), hash);
+    fnv(include_str!("protocol/view.rs"), hash)
 };
 
 /// FNV-1a.
@@ -72,6 +74,11 @@ pub enum ToPage {
     View(View),
     /// Something to do with a peer connection, for the owning page only.
     Rtc(RtcCommand),
+    /// Something to save, by the owning page; attachment 0 is a `Uint8Array` with its bytes.
+    Save {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// What a person wants.
@@ -124,8 +131,19 @@ pub enum Command {
     },
     /// Say in which order pieces are fetched.
     SetOrder(Id, Order),
-    /// Plant a torrent on this host.
+    /// Plant a torrent on this host; again, if it is.
     Plant(Id),
+    /// Take back what this browser planted.
+    Unplant(Id),
+    /// Ask how a planted torrent fares.
+    AskHealth(Id),
+    /// Look for planted torrents.
+    Search {
+        /// Words of their names.
+        words: String,
+    },
+    /// Save the torrent file, for other clients.
+    TorrentFile(Id),
     /// Change the limits on speed.
     SetLimits(Limits),
 }

@@ -5,6 +5,7 @@
 pub mod why;
 pub mod words;
 
+use crate::protocol::network::{Found, Health, Step};
 use crate::protocol::view::{Creating, Host, Level, Notice, Progress, Storage, Torrent, View};
 use crate::protocol::{Begin, Id, Limits};
 
@@ -44,6 +45,14 @@ pub struct State {
     pub limits: Limits,
     /// Room in the browser's storage.
     pub storage: Storage,
+    /// How planted torrents fare, of those that a person asked for.
+    pub health: Vec<Health>,
+    /// The steps of planting, for each torrent that was planted since the page was opened.
+    pub steps: Vec<(Id, Vec<Step>)>,
+    /// What this tab searched for last; empty is nothing.
+    pub searched: String,
+    /// What was found.
+    pub found: Option<Found>,
     /// When the files of what a person adds are fetched.
     pub begin: Begin,
     /// Why the page cannot work at all.
@@ -66,6 +75,8 @@ pub enum Action {
     Say(Notice),
     /// From now on, the files of what is added are fetched then.
     Begin(Begin),
+    /// A person searches for these words.
+    Search(String),
     /// The page cannot work in this browser.
     Broke(String),
 }
@@ -87,6 +98,10 @@ impl State {
             Action::Dismiss(number) => self.notices.retain(|(other, _)| *other != number),
             Action::Say(notice) => self.say(notice),
             Action::Begin(begin) => self.begin = begin,
+            Action::Search(words) => {
+                self.searched = words;
+                self.found = None;
+            }
             Action::Broke(reason) => self.broken = Some(reason),
         }
         self
@@ -113,6 +128,22 @@ impl State {
             View::Removed(id) => {
                 self.torrents.retain(|torrent| torrent.id != id);
                 self.folded.retain(|other| *other != id);
+                self.health.retain(|health| health.id != id);
+                self.steps.retain(|(other, _)| *other != id);
+            }
+            View::Steps(id, steps) => {
+                self.steps.retain(|(other, _)| *other != id);
+                self.steps.push((id, steps));
+            }
+            View::Health(health) => {
+                self.health.retain(|other| other.id != health.id);
+                self.health.push(*health);
+            }
+            // Another tab's search is not this one's.
+            View::Found(found) => {
+                if found.words == self.searched {
+                    self.found = Some(found);
+                }
             }
             View::Listed => self.listed = true,
             View::Host(host) => self.host = host,

@@ -13,6 +13,7 @@ pub mod hashing;
 pub mod host;
 pub mod jobs;
 pub mod list;
+pub mod network;
 pub mod peers;
 pub mod serve;
 pub mod signalling;

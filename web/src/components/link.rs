@@ -56,7 +56,7 @@ pub fn Link(props: &Props) -> Html {
             <button type="button" data-testid="qr" aria-expanded={code.to_string()} onclick={on_code}>
                 <Icon shape={Shape::Code} />{ "QR code" }
             </button>
-            if *code { <Qr text={props.link.clone()} name={props.name.clone()} /> }
+            if *code { <div class="code"><Qr text={props.link.clone()} name={props.name.clone()} /></div> }
         </div>
     }
 }

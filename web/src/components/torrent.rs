@@ -2,7 +2,7 @@
 //!
 //! Its attributes (`data-info-hash`, `data-state`, `data-progress`, `data-link`) are what scripts read.
 
-use super::{Files, Icon, Link, Peers, Pieces, Shape, WhyPanel};
+use super::{Files, Health, Icon, Link, Peers, Pieces, Shape, WhyPanel};
 use crate::hooks::App;
 use crate::protocol::view::{self, State, TrackerStatus};
 use crate::protocol::{Command, DataFate};
@@ -103,6 +103,9 @@ fn details(app: &App, torrent: &view::Torrent) -> Html {
                 <h3>{ match progress.peers.len() { 0 => "Peers".into(), count => words::counted(count as u32, "peer", "peers") } }</h3>
                 <Peers peers={progress.peers.clone()} />
             </section>
+            if !torrent.private && !torrent.link.is_empty() {
+                <Health app={app.clone()} torrent={torrent.clone()} />
+            }
             <details class="facts">
                 <summary>{ "Trackers and totals" }</summary>
                 <dl>

@@ -227,8 +227,16 @@ pub async fn save(folder: &str, index: u32, path: &str, length: u64) -> Result<(
         0 => Blob::new().map_err(|error| reason(&error))?,
         _ => stored(folder, index).await?.into(),
     };
+    save_as(&file, path)
+}
+
+/// Has the browser save bytes under the name at the end of `path`.
+///
+/// # Errors
+/// In plain words.
+pub fn save_as(file: &Blob, path: &str) -> Result<(), String> {
     let save = || -> Result<(), JsValue> {
-        let url = Url::create_object_url_with_blob(&file)?;
+        let url = Url::create_object_url_with_blob(file)?;
         let document = web_sys::window().and_then(|window| window.document()).ok_or(JsValue::NULL)?;
         let anchor: HtmlAnchorElement = document.create_element("a")?.unchecked_into();
         anchor.set_href(&url);

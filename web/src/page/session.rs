@@ -4,15 +4,16 @@
 
 use super::connections::Connections;
 use super::tabs::{self, Across, Tabs};
-use super::{Told, streaming};
+use super::{Told, files, streaming};
 use crate::browser::{pack, reason, unpack};
+use crate::protocol::view::{Level, Notice};
 use crate::protocol::{Command, ToPage, ToWorker, View};
 use crate::state::Role;
 use js_sys::{Array, Reflect};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
-use web_sys::{MessageEvent, Worker};
+use web_sys::{Blob, MessageEvent, Worker};
 
 /// One tab's part in the session. Lives as long as the page.
 pub struct Session {
@@ -159,6 +160,14 @@ impl Session {
             ToPage::View(view) => {
                 self.tabs.post(&Across::View(view.clone()), &[]);
                 self.show(view);
+            }
+            ToPage::Save { name } => {
+                let saved = Blob::new_with_buffer_source_sequence(&Array::of1(&attachments.get(0)))
+                    .map_err(|error| reason(&error))
+                    .and_then(|file| files::save_as(&file, &name));
+                if let Err(text) = saved {
+                    self.show(View::Notice(Notice { level: Level::Problem, text }));
+                }
             }
             ToPage::Rtc(command) => self.connections.handle(command, attachments),
         }

@@ -2,7 +2,7 @@
 //!
 //! Only the arrangement; each part is a component.
 
-use crate::components::{Add, DropZone, Notices, Settings, Torrent};
+use crate::components::{Add, DropZone, Notices, Search, Settings, Torrent};
 use crate::hooks::use_session;
 use crate::state::{Role, words};
 use yew::prelude::*;
@@ -30,6 +30,7 @@ pub fn Home() -> Html {
             </header>
             <main>
                 <Add app={app.clone()} />
+                <Search app={app.clone()} />
                 <Notices app={app.clone()} />
                 if let Some(creating) = &app.creating {
                     <section class="creating" role="status">

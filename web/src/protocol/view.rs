@@ -3,6 +3,7 @@
 //! Facts only; the words for people are made of them in [`crate::state`]. What moves ([`Progress`]) is apart from what does
 //! not ([`Torrent`]), so that a torrent of thousands of files costs nothing while it downloads.
 
+use super::network::{Found, Health, Step};
 use super::{Id, Limits, Order};
 use nanoserde::{DeBin, SerBin};
 
@@ -27,6 +28,12 @@ pub enum View {
     Limits(Limits),
     /// Room in the browser's storage.
     Storage(Storage),
+    /// The steps of planting a torrent, so far.
+    Steps(Id, Vec<Step>),
+    /// How a planted torrent fares.
+    Health(Box<Health>),
+    /// What a search found.
+    Found(Found),
     /// The torrent that was just added or asked for: unfold it.
     Focus(Id),
 }

@@ -53,6 +53,17 @@ pub fn time_left(progress: &Progress) -> Option<String> {
     human::time_left(left, progress.down).map(|time| Span(time.max(Duration::from_secs(1))).to_string())
 }
 
+/// How long a lease still runs: `29 days`, `3 hours`.
+#[must_use]
+pub fn lease(seconds: u64) -> String {
+    let (count, one, many) = match seconds {
+        0..7_200 => (seconds / 60, "minute", "minutes"),
+        7_200..172_800 => (seconds / 3_600, "hour", "hours"),
+        _ => (seconds / 86_400, "day", "days"),
+    };
+    counted(u32::try_from(count).unwrap_or(u32::MAX), one, many)
+}
+
 /// What the torrent is doing, in a few words.
 #[must_use]
 pub fn state(progress: &Progress) -> String {
@@ -154,6 +165,11 @@ mod tests {
         assert_eq!(at(999_999, 1_000_000), "0.9999");
         assert_eq!(at(3, 3), "1");
         assert_eq!(percent(999_999, 1_000_000), "99.9 %");
+    }
+
+    #[test]
+    fn a_lease_is_told_in_its_largest_unit() {
+        assert_eq!([lease(90), lease(7_300), lease(2_592_000)], ["1 minute", "2 hours", "30 days"]);
     }
 
     #[test]

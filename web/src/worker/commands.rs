@@ -61,6 +61,18 @@ impl Driver {
                     self.plant(key);
                 }
             }
+            Command::Unplant(id) => {
+                if let Some(key) = self.key_of(&id) {
+                    self.unplant(key);
+                }
+            }
+            Command::AskHealth(id) => self.ask_health(id),
+            Command::Search { words } => self.search(words),
+            Command::TorrentFile(id) => {
+                if let Some((name, bytes)) = self.key_of(&id).and_then(|key| self.torrent_file(key)) {
+                    self.save_file(name, &bytes);
+                }
+            }
             Command::SetLimits(limits) => {
                 self.set_limits(limits);
                 self.save_settings();

@@ -162,6 +162,13 @@ impl Driver {
         self.store.borrow().clone()
     }
 
+    /// Has the owning page save something.
+    pub(super) fn save_file(&self, name: String, bytes: &[u8]) {
+        let bytes = js_sys::Uint8Array::new_from_slice(bytes);
+        // Our own page takes plain bytes always.
+        let _ = self.scope.post_message(&pack(&ToPage::Save { name }, &[bytes.into()]));
+    }
+
     fn post(&self, message: &ToPage) {
         // Our own page takes plain text always.
         let _ = self.scope.post_message(&pack(message, &[]));

@@ -7,11 +7,13 @@ use super::store::Store;
 use super::store::slot::Slot;
 use super::{Driver, clock};
 use crate::browser::{reason, sleep, within};
+use crate::protocol::Id;
+use crate::protocol::network::Step;
 use crate::protocol::view::{self, Planted, View};
 use anatomic_core::{InfoHash, Link, Magnet};
 use anatomic_engine::{ResumeSource, TorrentKey};
 use anatomic_mesh::api::{Lookup, Planting, Problem, Role, WellKnown, paths};
-use anatomic_mesh::planter::{DEFAULT_NODES, Outcome, Output, Subject, Wish};
+use anatomic_mesh::planter::{DEFAULT_NODES, Outcome, Output, Progress, Subject, Wish};
 use anatomic_mesh::{Identity, Listing, Planter, UnixTime};
 use js_sys::Promise;
 use serde::de::DeserializeOwned;
@@ -77,7 +79,13 @@ impl Host {
         }
     }
 
-    fn supernodes(&self) -> Vec<String> {
+    /// This browser's key, once it is read.
+    pub(super) const fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// The supernodes to ask, this host first.
+    pub(super) fn supernodes(&self) -> Vec<String> {
         let Some(known) = &self.known else { return Vec::new() };
         let own = known.roles.contains(&Role::Supernode).then(|| self.origin.clone());
         own.into_iter().chain(known.supernodes.iter().filter(|url| **url != self.origin).cloned()).collect()
@@ -199,7 +207,13 @@ impl Driver {
         };
         let driver = Rc::clone(self);
         spawn_local(async move {
-            match plant(wish, identity).await {
+            let id = Id(info_hash.to_string());
+            let mut steps = Vec::new();
+            let told = |progress: &Progress| {
+                steps.push(step(progress));
+                driver.tell(View::Steps(id.clone(), steps.clone()));
+            };
+            match plant(wish, identity, told).await {
                 Ok(outcome) => driver.planted(key, info_hash, &outcome),
                 Err(reason) => {
                     driver.set_planted(info_hash, Planted::Refused(reason));
@@ -250,8 +264,14 @@ impl Driver {
     }
 }
 
+/// A step of planting, for people.
+fn step(progress: &Progress) -> Step {
+    let failed = matches!(progress, Progress::SupernodeFailed { .. } | Progress::Refused { .. });
+    Step { done: !failed, text: progress.to_string() }
+}
+
 /// Carries out what the planter wants until it is done or has failed.
-async fn plant(wish: Wish, identity: Identity) -> Result<Outcome, String> {
+async fn plant(wish: Wish, identity: Identity, mut told: impl FnMut(&Progress)) -> Result<Outcome, String> {
     let mut planter = Planter::new(wish, identity, UnixTime(clock::seconds_since_1970()));
     while let Some(output) = planter.poll_output() {
         match output {
@@ -267,7 +287,7 @@ async fn plant(wish: Wish, identity: Identity) -> Result<Outcome, String> {
                 let indexed = post(&format!("{supernode}{}", paths::RECEIPTS), &*handover).await;
                 planter.handle_indexed(&supernode, indexed);
             }
-            Output::Progress(_) => {}
+            Output::Progress(progress) => told(&progress),
             Output::Done(outcome) => return Ok(*outcome),
             Output::Failed(failure) => return Err(failure.to_string()),
         }
@@ -275,8 +295,21 @@ async fn plant(wish: Wish, identity: Identity) -> Result<Outcome, String> {
     Err("planting stopped half way".into())
 }
 
-async fn get<T: DeserializeOwned>(url: &str) -> Result<T, String> {
+/// Asks for something.
+///
+/// # Errors
+/// What the host said, or why it said nothing.
+pub(super) async fn get<T: DeserializeOwned>(url: &str) -> Result<T, String> {
     read(&fetch(url, None).await?)
+}
+
+/// Posts something whose answer has no body.
+///
+/// # Errors
+/// What the host said, or why it said nothing.
+pub(super) async fn send(url: &str, body: &impl serde::Serialize) -> Result<(), String> {
+    let body = serde_json::to_string(body).map_err(|error| error.to_string())?;
+    fetch(url, Some(body)).await.map(drop)
 }
 
 async fn post<T: DeserializeOwned>(url: &str, body: &impl serde::Serialize) -> Result<T, String> {
