@@ -105,9 +105,8 @@ pub async fn feed(State(app): State<Arc<App>>, Query(page): Query<Since>) -> Ans
 pub async fn reports(State(app): State<Arc<App>>, body: Bytes) -> Answer<Json<Reported>> {
     let supernode = supernode(&app)?;
     // Hundreds of signatures: not on the threads that serve sockets.
-    let report: Report = tokio::task::spawn_blocking(move || read(&body))
-        .await
-        .map_err(|error| ApiProblem::malformed(error))??;
+    let report: Report =
+        tokio::task::spawn_blocking(move || read(&body)).await.map_err(ApiProblem::malformed)??;
     Ok(Json(supernode.take_report(report).await?))
 }
 

@@ -114,7 +114,7 @@ mod tests {
             tabs: Peers { seeds: 1, leeches: 2 },
             classic: Peers { seeds: 3, leeches: 4 },
             helped: 5,
-            seed_age: (number % 2 == 0).then_some(6),
+            seed_age: number.is_multiple_of(2).then_some(6),
         };
         let node = Identity::from_seed([1; 32]).key();
         Counts { node, issued: UnixTime(1_800_000_000), swarms: (0..swarms).map(swarm).collect() }

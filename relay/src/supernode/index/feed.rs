@@ -9,6 +9,9 @@ use sqlx::Row as _;
 /// A page ends once its torrents are larger than this together, in bytes.
 const MAX_BYTES: usize = 1_000_000;
 
+/// An entry by its number, its kind, its signed bytes and what it is about.
+type Found = (i64, FeedKind, Vec<u8>, Option<Vec<u8>>);
+
 impl Index {
     /// Up to `count` changes after `since`, the number up to which all were looked at, and whether there are more.
     /// Unlisted torrents are left out.
@@ -24,7 +27,7 @@ impl Index {
         let last: i64 = sqlx::query_scalar("SELECT value FROM counters WHERE name = 'seq'")
             .fetch_one(&self.store.pool)
             .await?;
-        let mut found: Vec<(i64, FeedKind, Vec<u8>, Option<Vec<u8>>)> = Vec::new();
+        let mut found: Vec<Found> = Vec::new();
         for (kind, text) in [
             (
                 FeedKind::Receipt,
