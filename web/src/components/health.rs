@@ -71,7 +71,7 @@ fn found(health: &Found) -> Html {
     let healthy = health.nodes.iter().filter(|node| node.healthy).count();
     html! {
         <>
-            <p>{ format!("{healthy} of {} hold it.", words::counted(health.nodes.len() as u32, "node", "nodes")) }</p>
+            <p>{ format!("Held by {healthy} of {}.", words::counted(health.nodes.len() as u32, "node", "nodes")) }</p>
             <ul class="nodes">{ for health.nodes.iter().map(node) }</ul>
             <dl>
                 <dt>{ "Browsers" }</dt><dd>{ counts(health.tabs) }</dd>
