@@ -10,13 +10,17 @@ pub mod config;
 pub mod create;
 pub mod get;
 pub mod given;
+pub mod health;
 pub mod inspect;
+pub mod known;
 pub mod node;
 pub mod plant;
 pub mod progress;
+pub mod search;
 pub mod seed;
 pub mod source;
 pub mod supernode;
+pub mod supernodes;
 pub mod up;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -51,6 +55,16 @@ pub enum Command {
     Config(config::Args),
     /// Plant files, a torrent or a magnet on the network and print its link
     Plant(plant::Args),
+    /// Say how a planted link fares: its nodes, their leases, who is in the swarm
+    Health(health::Args),
+    /// Renew a planted link's leases, and find nodes for those that are gone
+    Replant(health::ReplantArgs),
+    /// Have nodes and supernodes forget what you planted
+    Unplant(health::Args),
+    /// Find planted torrents by words
+    Search(search::Args),
+    /// Show, update or change the list of supernodes
+    Supernodes(supernodes::Args),
     /// Download a torrent, verify it, and end
     Get(get::Args),
     /// Give others what lies in a folder
@@ -141,6 +155,11 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Supernode(args) => supernode::run(args).await,
         Command::Config(args) => config::run(&args),
         Command::Plant(args) => plant::run(args).await,
+        Command::Health(args) => health::run(args).await,
+        Command::Replant(args) => health::replant(args).await,
+        Command::Unplant(args) => health::unplant(args).await,
+        Command::Search(args) => search::run(args).await,
+        Command::Supernodes(args) => supernodes::run(args).await,
         Command::Get(args) => get::run(args).await,
         Command::Seed(args) => seed::run(args).await,
         Command::Create(args) => create::run(args).await,

@@ -2,8 +2,10 @@
 //!
 //! Flags and output; the steps are [`crate::planter`]'s. Content is hashed and planted, and seeded where that is asked for.
 
+mod wizard;
+
 use super::progress::{say, say_json};
-use super::{Failure, client, seed, source};
+use super::{Failure, client, known, seed, source};
 use crate::content::{Content, Flow};
 use crate::node::{files, identity};
 use crate::planter;
@@ -11,7 +13,7 @@ use anatomic_core::create::Options;
 use anatomic_core::human::{Percent, Size};
 use anatomic_core::{Link, Metainfo};
 use anatomic_engine::TorrentSource;
-use anatomic_mesh::api::paths;
+use anatomic_mesh::api::{NodeEntry, Offer, paths};
 use anatomic_mesh::planter::{DEFAULT_NODES, MAX_NODES, Outcome, Subject, Wish};
 use anatomic_mesh::{Identity, Listing, PlantedLink};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,16 +21,13 @@ use serde_json::json;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-/// The supernode that `anatomic up` starts.
-const DEFAULT_SUPERNODE: &str = "http://127.0.0.1:4080";
-
 /// Arguments of `anatomic plant`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// File, folder, .torrent file, magnet or link
+    /// File, folder, .torrent file, magnet or link; without it, on a terminal, you are asked
     #[arg(value_name = "X")]
-    source: String,
-    /// Supernode to ask; may be given several times [default: those of the link, else http://127.0.0.1:4080]
+    source: Option<String>,
+    /// Supernode to ask; may be given several times [default: those of the link and those that are known, else http://127.0.0.1:4080]
     #[arg(long, value_name = "URL", env = "ANATOMIC_SUPERNODE", value_delimiter = ',')]
     supernode: Vec<String>,
     /// On how many nodes to plant
@@ -65,6 +64,95 @@ struct Named {
 /// # Errors
 /// What failed, in one line.
 pub async fn run(args: Args) -> Result<(), Failure> {
+    if args.source.is_none() {
+        return interview(args).await;
+    }
+    run_with(args, Vec::new()).await
+}
+
+/// Asks on the terminal what the arguments do not say, and plants.
+async fn interview(mut args: Args) -> Result<(), Failure> {
+    if args.json || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(Failure {
+            reason: "name what shall be planted: anatomic plant FILE, FOLDER, TORRENT, MAGNET or LINK".into(),
+            code: 2,
+        });
+    }
+    let source = asked(|input, output| wizard::source(input, output)).await?;
+    args.source = Some(source);
+    let named = named(&args).await?;
+    let web = known::client()?;
+    let mut offered: Vec<NodeEntry> = Vec::new();
+    for supernode in supernodes(&args, &named) {
+        let url = format!("{supernode}{}?count=16", paths::NODES);
+        match crate::node::client::ask::<Offer>(web.get(url)).await {
+            Ok(offer) => {
+                for node in offer.nodes {
+                    if offered.iter().all(|known| known.key != node.key) {
+                        offered.push(node);
+                    }
+                }
+            }
+            Err(reason) => eprintln!("{supernode} {reason}"),
+        }
+    }
+    if offered.is_empty() {
+        return Err(Failure::new(
+            "no supernode offers a node that takes torrents; name another with --supernode",
+        ));
+    }
+    let default = args.nodes.map_or(DEFAULT_NODES, usize::from);
+    let (prefer, count) = asked(move |input, output| wizard::nodes(input, output, &offered, default)).await?;
+    args.nodes = u8::try_from(count).ok();
+    let listing = asked(|input, output| wizard::listing(input, output)).await?;
+    args.unlisted = listing == Listing::Unlisted;
+    if named.content.is_some() {
+        args.seed = asked(|input, output| wizard::seed(input, output)).await?;
+    }
+    run_with(args, prefer).await
+}
+
+/// Puts a question; Ctrl-C ends it.
+async fn asked<T: Send + 'static>(
+    question: impl FnOnce(&mut std::io::StdinLock<'_>, &mut std::io::Stderr) -> std::io::Result<T>
+    + Send
+    + 'static,
+) -> Result<T, Failure> {
+    let answer =
+        tokio::task::spawn_blocking(move || question(&mut std::io::stdin().lock(), &mut std::io::stderr()));
+    tokio::select! {
+        answer = answer => answer.map_err(Failure::new)?.map_err(Failure::new),
+        () = client::interrupted() => Err(Failure::interrupted()),
+    }
+}
+
+/// Plants once more what is planted: on the nodes that hold it, which renew their leases, and on others for those that are
+/// gone.
+///
+/// # Errors
+/// When no node takes it.
+pub(super) async fn again(
+    source: String,
+    supernodes: Vec<String>,
+    nodes: usize,
+    prefer: Vec<NodeEntry>,
+    data: Option<PathBuf>,
+    json: bool,
+) -> Result<(), Failure> {
+    let args = Args {
+        source: Some(source),
+        supernode: supernodes,
+        nodes: u8::try_from(nodes).ok(),
+        output: None,
+        unlisted: false,
+        seed: false,
+        data,
+        json,
+    };
+    run_with(args, prefer).await
+}
+
+async fn run_with(args: Args, prefer: Vec<NodeEntry>) -> Result<(), Failure> {
     let named = tokio::select! {
         named = named(&args) => named?,
         () = client::interrupted() => return Err(Failure::interrupted()),
@@ -81,7 +169,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         nodes: args.nodes.map_or(DEFAULT_NODES, usize::from),
         supernodes,
         listing: if args.unlisted { Listing::Unlisted } else { Listing::Listed },
-        prefer: Vec::new(),
+        prefer,
     };
     let first = wish.supernodes.first().cloned().unwrap_or_default();
     // On stderr: standard output is for the link.
@@ -90,6 +178,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         outcome = planting => outcome.map_err(Failure::new)?,
         () = client::interrupted() => return Err(Failure::interrupted()),
     };
+    known::remember(outcome.supernodes.iter().map(|url| (url.as_str(), true)), args.data.as_deref());
     let printed = print(&args, &outcome, &first)?;
     let Some(content) = named.content else { return Ok(()) };
     if !args.seed {
@@ -106,19 +195,20 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 
 /// Finds out what was named; content is hashed.
 async fn named(args: &Args) -> Result<Named, Failure> {
-    let path = Path::new(&args.source);
+    let text = args.source.as_deref().unwrap_or_default();
+    let path = Path::new(text);
     let is_torrent = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("torrent"));
     if path.exists() && (path.is_dir() || !is_torrent) {
         let metainfo = hash(path).await?;
         let subject = Subject::Torrent(Box::new(metainfo));
         return Ok(Named { subject, content: Some(path.to_owned()), supernodes: Vec::new() });
     }
-    let supernodes = match Link::parse(&args.source) {
+    let supernodes = match Link::parse(text) {
         Ok(Link::Short { origin, .. }) => vec![origin],
         Ok(link) => link.magnet().map_or_else(Vec::new, |magnet| magnet.supernodes),
         Err(_) => Vec::new(),
     };
-    let subject = match source::torrent(&args.source).await? {
+    let subject = match source::torrent(text).await? {
         TorrentSource::Metainfo(metainfo) => Subject::Torrent(Box::new((*metainfo).clone())),
         TorrentSource::Magnet(magnet) => Subject::Magnet(magnet),
     };
@@ -153,7 +243,7 @@ async fn hash(path: &Path) -> Result<Metainfo, Failure> {
     hashed.await.map_err(Failure::new)?.map_err(Failure::new)
 }
 
-fn planter_key(data: Option<&Path>) -> Result<Identity, Failure> {
+pub(super) fn planter_key(data: Option<&Path>) -> Result<Identity, Failure> {
     let folder = match data {
         Some(folder) => folder.to_owned(),
         None => files::default_folder().map_err(Failure::new)?,
@@ -165,14 +255,7 @@ fn planter_key(data: Option<&Path>) -> Result<Identity, Failure> {
 }
 
 fn supernodes(args: &Args, named: &Named) -> Vec<String> {
-    let mut all = args.supernode.clone();
-    if all.is_empty() {
-        all.clone_from(&named.supernodes);
-    }
-    if all.is_empty() {
-        all.push(DEFAULT_SUPERNODE.into());
-    }
-    all.iter().map(|url| url.trim_end_matches('/').to_owned()).collect()
+    known::supernodes(&args.supernode, &named.supernodes, args.data.as_deref())
 }
 
 /// What was printed and is of further use.
