@@ -19,6 +19,7 @@ pub mod libtorrent;
 pub mod link;
 pub mod page;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod scene;

@@ -161,6 +161,9 @@ impl Bridge {
     /// Takes a planted torrent into the engine, or takes it in again now that its metadata are known.
     async fn add(&self, planted: &PlantedTorrent) {
         let info_hash = planted.info_hash;
+        if !self.shared.planting.admits(&info_hash) {
+            return;
+        }
         if let Some(torrent) = self.find(&info_hash) {
             if torrent.has_metadata || planted.metainfo.is_none() {
                 return;
@@ -314,7 +317,8 @@ impl Bridge {
 
 impl NodePeer for Bridge {
     fn serves(&self, info_hash: &InfoHash) -> bool {
-        self.shared.planting.admits(info_hash) || self.find(info_hash).is_some()
+        let planting = &self.shared.planting;
+        planting.admits(info_hash) || (self.find(info_hash).is_some() && !planting.is_blocked(info_hash))
     }
 
     fn takes_part(&self, info_hash: &InfoHash) -> bool {

@@ -127,6 +127,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 pub async fn replant(args: ReplantArgs) -> Result<(), Failure> {
     let ReplantArgs { which, nodes } = args;
     let asked = ask_or_end(&which).await?;
+    let health = Health::new(asked.info_hash, &asked.known, &asked.nodes, clock::now());
     let living = asked.nodes.iter().filter(|(_, answer)| matches!(answer, Ok(Some(_))));
     let prefer: Vec<NodeEntry> = living.map(|(node, _)| node.clone()).collect();
     // With the torrent itself new nodes need nobody else for the metadata.
@@ -138,7 +139,7 @@ pub async fn replant(args: ReplantArgs) -> Result<(), Failure> {
     let before = asked.nodes.len().min(8);
     let wanted = nodes.map_or(before.max(anatomic_mesh::planter::DEFAULT_NODES), usize::from);
     let source = host.unwrap_or(which.link);
-    plant::again(source, asked.supernodes, wanted, prefer, which.data, which.json).await
+    plant::again(source, asked.supernodes, wanted, prefer, which.data, which.json, health.listing).await
 }
 
 /// Runs `anatomic unplant`: takes the planter's word back at every node and supernode.

@@ -5,6 +5,7 @@
 //! Exit codes: 0 done, 1 failed (one line on stderr says what, why and what to do), 2 wrong usage,
 //! 130 ended by Ctrl-C before it was done.
 
+pub mod block;
 pub mod client;
 pub mod config;
 pub mod create;
@@ -61,6 +62,8 @@ pub enum Command {
     Replant(health::ReplantArgs),
     /// Have nodes and supernodes forget what you planted
     Unplant(health::Args),
+    /// Serve a torrent no more, or again; show the block list
+    Block(block::Args),
     /// Find planted torrents by words
     Search(search::Args),
     /// Show, update or change the list of supernodes
@@ -158,6 +161,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Health(args) => health::run(args).await,
         Command::Replant(args) => health::replant(args).await,
         Command::Unplant(args) => health::unplant(args).await,
+        Command::Block(args) => block::run(args).await,
         Command::Search(args) => search::run(args).await,
         Command::Supernodes(args) => supernodes::run(args).await,
         Command::Get(args) => get::run(args).await,

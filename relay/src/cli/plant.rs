@@ -138,13 +138,14 @@ pub(super) async fn again(
     prefer: Vec<NodeEntry>,
     data: Option<PathBuf>,
     json: bool,
+    listing: Listing,
 ) -> Result<(), Failure> {
     let args = Args {
         source: Some(source),
         supernode: supernodes,
         nodes: u8::try_from(nodes).ok(),
         output: None,
-        unlisted: false,
+        unlisted: listing == Listing::Unlisted,
         seed: false,
         data,
         json,

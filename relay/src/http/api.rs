@@ -164,7 +164,7 @@ async fn lookup(app: &App, info_hash: &InfoHash) -> Answer<Lookup> {
         Some(supernode) => supernode.lookup(info_hash).await?,
         None => None,
     };
-    let planted = app.planting.as_ref().and_then(|planting| planting.get(info_hash));
+    let planted = app.planting.as_ref().and_then(|planting| planting.served(info_hash));
     let mut lookup = match (indexed, planted) {
         (Some(lookup), _) => lookup,
         (None, Some(planted)) => {
@@ -207,7 +207,7 @@ async fn torrent_file(app: &App, info_hash: &InfoHash) -> Answer<Vec<u8>> {
     {
         return Ok(file);
     }
-    let planted = app.planting.as_ref().and_then(|planting| planting.get(info_hash));
+    let planted = app.planting.as_ref().and_then(|planting| planting.served(info_hash));
     let metainfo = planted
         .and_then(|planted| planted.metainfo.clone())
         .ok_or_else(|| ApiProblem::not_found("the torrent file is not known here; its magnet may be"))?;

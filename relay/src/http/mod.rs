@@ -15,6 +15,7 @@ pub mod server;
 pub mod watch;
 
 use crate::node::Planting;
+use crate::node::blocks::Blocks;
 use crate::supernode::Supernode;
 use crate::tracker::{Proxies, Tracker};
 use about::About;
@@ -41,6 +42,8 @@ pub struct App {
     pub supernode: Option<Arc<Supernode>>,
     /// The web page.
     pub page: Option<Page>,
+    /// What this host does not serve.
+    pub blocks: Option<Arc<Blocks>>,
     /// Our reverse proxies.
     pub proxies: Proxies,
     /// How often one address may plant, register and hand over.
@@ -77,6 +80,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(paths::WITHDRAW, post(api::withdraw))
         .route(paths::NODES, get(network::nodes).post(network::register))
         .route(&format!("{}/{{key}}", paths::NODES), get(network::node))
+        .route(paths::BLOCKS, get(network::blocks))
         .route(paths::DIRECTORY, get(network::directory))
         .route(paths::FEED, get(network::feed))
         .route(paths::REPORTS, post(network::reports))

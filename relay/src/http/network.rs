@@ -9,7 +9,8 @@ use crate::supernode::Supernode;
 use anatomic_core::InfoHash;
 use anatomic_mesh::Key;
 use anatomic_mesh::api::{
-    Directory, FeedPage, Found, Health, NodeEntry, Offer, Registered, Registration, Report, Reported,
+    BlockList, Directory, FeedPage, Found, Health, NodeEntry, Offer, Registered, Registration, Report,
+    Reported,
 };
 use axum::Json;
 use axum::body::Bytes;
@@ -135,4 +136,22 @@ pub async fn search(State(app): State<Arc<App>>, Query(query): Query<Wish>) -> A
 pub async fn health(State(app): State<Arc<App>>, Path(hex): Path<String>) -> Answer<Json<Health>> {
     let health = supernode(&app)?.health(&info_hash(&hex)?).await?;
     health.map(Json).ok_or_else(|| ApiProblem::not_found("this torrent is not planted here"))
+}
+
+/// Which version of the block list is known.
+#[derive(serde::Deserialize)]
+pub struct Version {
+    since: Option<u64>,
+    #[serde(default)]
+    wait: u64,
+}
+
+/// `GET /api/v1/blocks[?since=VERSION&wait=SECONDS]`
+///
+/// # Errors
+/// When this host keeps no list.
+pub async fn blocks(State(app): State<Arc<App>>, Query(version): Query<Version>) -> Answer<Json<BlockList>> {
+    let blocks = app.blocks.as_ref().ok_or_else(|| ApiProblem::not_found("this host keeps no block list"))?;
+    let list = blocks.own_after(version.since, version.wait).await;
+    list.map(Json).ok_or_else(|| ApiProblem::not_found("this host keeps no block list"))
 }

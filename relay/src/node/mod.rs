@@ -2,6 +2,7 @@
 //!
 //! Moves no data and answers no HTTP; [`crate::http`] calls in, [`crate::bridge`] listens for what is planted.
 
+pub mod blocks;
 pub mod client;
 pub mod clock;
 pub mod files;

@@ -7,16 +7,17 @@ mod adopt;
 mod lease;
 mod record;
 
+use super::blocks::Blocks;
 use super::clock::Clock;
 use crate::tracker::Admission;
 use anatomic_core::{InfoHash, Magnet, Metainfo, Sha256Hash};
 use anatomic_mesh::api::{self, Limits, PlantRequest, Planted, Problem, WithdrawRequest, codes};
 use anatomic_mesh::receipt::DEFAULT_LEASE;
 use anatomic_mesh::{Claim, Identity, Key, Listing, Receipt, Signed, UnixTime};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::broadcast;
 use tracing::{info, warn};
 
@@ -116,6 +117,7 @@ pub struct Planting {
     settings: Settings,
     identity: Identity,
     clock: Clock,
+    blocks: OnceLock<Arc<Blocks>>,
     opened: UnixTime,
     torrents: RwLock<HashMap<InfoHash, Arc<PlantedTorrent>>>,
     /// Held while a record is written, so that two writers of one torrent cannot cross.
@@ -144,6 +146,7 @@ impl Planting {
             identity,
             opened: clock.now(),
             clock,
+            blocks: OnceLock::new(),
             torrents: RwLock::new(
                 torrents.into_iter().map(|torrent| (torrent.info_hash, Arc::new(torrent))).collect(),
             ),
@@ -156,6 +159,38 @@ impl Planting {
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Serves nothing from now on that these lists name; takes away what they come to name, and serves again what they
+    /// name no more. Runs until the end of the process. Only the first call counts.
+    pub async fn obey_forever(self: Arc<Self>, blocks: Arc<Blocks>) {
+        if self.blocks.set(blocks.clone()).is_err() {
+            return;
+        }
+        let mut changes = blocks.subscribe();
+        let mut blocked: HashSet<InfoHash> = HashSet::new();
+        loop {
+            for torrent in self.list() {
+                let info_hash = torrent.info_hash;
+                if blocks.blocks(&info_hash) {
+                    if blocked.insert(info_hash) {
+                        info!(torrent = %info_hash, "blocked by a list");
+                        self.tell(PlantingChange::Unplanted(info_hash));
+                    }
+                } else if blocked.remove(&info_hash) {
+                    self.tell(PlantingChange::Planted(info_hash));
+                }
+            }
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Whether a list names this torrent.
+    #[must_use]
+    pub fn is_blocked(&self, info_hash: &InfoHash) -> bool {
+        self.blocks.get().is_some_and(|blocks| blocks.blocks(info_hash))
     }
 
     /// The node's name.
@@ -186,6 +221,12 @@ impl Planting {
     #[must_use]
     pub fn get(&self, info_hash: &InfoHash) -> Option<Arc<PlantedTorrent>> {
         self.torrents.read().unwrap_or_else(PoisonError::into_inner).get(info_hash).cloned()
+    }
+
+    /// The planted torrent of that info-hash, unless a list names it.
+    #[must_use]
+    pub fn served(&self, info_hash: &InfoHash) -> Option<Arc<PlantedTorrent>> {
+        self.get(info_hash).filter(|_| !self.is_blocked(info_hash))
     }
 
     /// How many more torrents would be taken.
@@ -243,6 +284,9 @@ impl Planting {
         file: Option<&api::TorrentFile>,
         info_hash: &InfoHash,
     ) -> Result<Option<Arc<Metainfo>>, Problem> {
+        if self.is_blocked(info_hash) {
+            return Err(Problem::new(codes::BLOCKED, "this host does not serve that torrent"));
+        }
         let Some(file) = file else { return Ok(None) };
         let metainfo =
             Metainfo::from_torrent(&file.0).map_err(|error| Problem::new(codes::TORRENT, error))?;
@@ -399,8 +443,9 @@ impl Planting {
 
 impl Admission for Planting {
     fn admits(&self, info_hash: &InfoHash) -> bool {
-        self.settings.open_bridge
-            || self.torrents.read().unwrap_or_else(PoisonError::into_inner).contains_key(info_hash)
+        !self.is_blocked(info_hash)
+            && (self.settings.open_bridge
+                || self.torrents.read().unwrap_or_else(PoisonError::into_inner).contains_key(info_hash))
     }
 }
 

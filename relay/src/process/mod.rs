@@ -13,6 +13,7 @@ use crate::http::about::About;
 use crate::http::pace::Pace;
 use crate::http::page::Page;
 use crate::http::{App, server};
+use crate::node::blocks::Blocks;
 use crate::node::{self, Planting, client, identity, planting, register, report};
 use crate::supernode::{Index, Supernode};
 use crate::tracker::udp::UdpDoor;
@@ -50,6 +51,9 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         Failure::new(format!("cannot read or make the key {}: {error}", key_path.display()))
     })?;
 
+    let blocks = Blocks::open(&folder, identity.clone()).map_err(|error| {
+        Failure::new(format!("cannot read the block list in {}: {error}", folder.display()))
+    })?;
     let listener = listen(options.common.listen).await?;
     let local = listener.local_addr().map_err(Failure::new)?;
     let url = match &options.common.url {
@@ -133,6 +137,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         tracker: node.as_ref().map(|(_, tracker)| tracker.clone()),
         planting: node.as_ref().map(|(planting, _)| planting.clone()),
         supernode: supernode.clone(),
+        blocks: Some(blocks.clone()),
         page: Some(Page::new(options.common.www.clone())),
         proxies: Proxies(options.common.proxies.clone()),
         pace: Pace::per_minute(POSTS_PER_MINUTE),
@@ -142,6 +147,16 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let mut server = tokio::spawn(server::serve(listener, app.clone(), async {
         let _ = closed.await;
     }));
+    tasks.spawn(blocks.clone().watch_forever());
+    for subscription in &options.common.block_lists {
+        tasks.spawn(blocks.clone().follow_forever(subscription.clone()));
+    }
+    if let Some((planting, _)) = &node {
+        tasks.spawn(planting.clone().obey_forever(blocks.clone()));
+    }
+    if let Some(supernode) = &supernode {
+        supernode.obey(blocks);
+    }
     announce_self(&app, &mut tasks).await;
     if let Some(supernode) = &supernode {
         tasks.spawn(supernode.clone().tend_forever());

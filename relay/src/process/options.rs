@@ -3,6 +3,7 @@
 //! Only values; the parts are put together beside.
 
 use crate::bridge;
+use crate::node::blocks::Subscription;
 use crate::tracker::address::Network;
 use anatomic_core::address::Policy;
 use anatomic_mesh::{Key, api};
@@ -67,6 +68,9 @@ pub struct Common {
     /// Network of a reverse proxy whose X-Forwarded-For is believed; may be given several times
     #[arg(long = "proxy", value_name = "NETWORK", env = "ANATOMIC_PROXY", value_delimiter = ',')]
     pub proxies: Vec<Network>,
+    /// Block list of another host to follow, with its key after `#` if that is known; may be given several times
+    #[arg(long = "block-list", value_name = "URL[#KEY]", env = "ANATOMIC_BLOCK_LIST", value_delimiter = ',')]
+    pub block_lists: Vec<Subscription>,
     /// Print one JSON object when ready
     #[arg(long)]
     pub json: bool,

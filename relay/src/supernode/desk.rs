@@ -60,6 +60,9 @@ impl Supernode {
             return Err(Problem::new(codes::MALFORMED, "there is no receipt"));
         };
         let info_hash = first.info_hash;
+        if self.is_blocked(&info_hash) {
+            return Err(Problem::new(codes::BLOCKED, "this host does not serve that torrent"));
+        }
         if handover.receipts.len() > MAX_RECEIPTS
             || handover.receipts.iter().any(|receipt| receipt.info_hash != info_hash)
         {

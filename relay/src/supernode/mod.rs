@@ -13,13 +13,14 @@ pub mod words;
 
 pub use index::Index;
 
+use crate::node::blocks::Blocks;
 use crate::node::clock;
 use anatomic_core::address::Policy;
 use anatomic_core::{InfoHash, Magnet, Metainfo};
 use anatomic_mesh::api::{Lookup, NodeEntry, Problem, SupernodeEntry, codes, paths};
 use anatomic_mesh::{Identity, Key, Receipt, Signed, UnixTime, link};
 use fastrand::Rng;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tracing::warn;
 
 /// A node not seen for this long, in seconds, is not offered and nobody is sent to it.
@@ -32,13 +33,30 @@ pub struct Supernode {
     url: String,
     network: Policy,
     rng: Mutex<Rng>,
+    blocks: OnceLock<Arc<Blocks>>,
 }
 
 impl Supernode {
     /// A supernode over an index. `url` is its scheme and host; `network` says which hosts it visits.
     #[must_use]
     pub fn new(index: Index, identity: Identity, url: String, network: Policy, seed: u64) -> Arc<Self> {
-        Arc::new(Self { index, identity, url, network, rng: Mutex::new(Rng::with_seed(seed)) })
+        Arc::new(Self {
+            index,
+            identity,
+            url,
+            network,
+            rng: Mutex::new(Rng::with_seed(seed)),
+            blocks: OnceLock::new(),
+        })
+    }
+
+    /// Shows nothing from now on that these lists name. Only the first call counts.
+    pub fn obey(&self, blocks: Arc<Blocks>) {
+        let _ = self.blocks.set(blocks);
+    }
+
+    fn is_blocked(&self, info_hash: &InfoHash) -> bool {
+        self.blocks.get().is_some_and(|blocks| blocks.blocks(info_hash))
     }
 
     /// Its name.
@@ -58,6 +76,9 @@ impl Supernode {
     /// # Errors
     /// When the index cannot be read.
     pub async fn lookup(&self, info_hash: &InfoHash) -> Result<Option<Lookup>, Problem> {
+        if self.is_blocked(info_hash) {
+            return Ok(None);
+        }
         let now = clock::now();
         let Some(row) = self.index.torrent(info_hash).await.map_err(|error| failed(&error))? else {
             return Ok(None);
@@ -97,6 +118,9 @@ impl Supernode {
     /// # Errors
     /// When the index cannot be read.
     pub async fn torrent_file(&self, info_hash: &InfoHash) -> Result<Option<Vec<u8>>, Problem> {
+        if self.is_blocked(info_hash) {
+            return Ok(None);
+        }
         let torrent = self.index.torrent_file(info_hash).await.map_err(|error| failed(&error))?;
         let Some(torrent) = torrent else { return Ok(None) };
         let metainfo =
@@ -110,6 +134,9 @@ impl Supernode {
     /// # Errors
     /// When the index cannot be read.
     pub async fn redirect(&self, info_hash: &InfoHash, not: Option<Key>) -> Result<Option<String>, Problem> {
+        if self.is_blocked(info_hash) {
+            return Ok(None);
+        }
         let (nodes, _) = self.nodes_of(info_hash, clock::now()).await?;
         let announces: Vec<String> = nodes
             .into_iter()

@@ -31,6 +31,7 @@ impl Supernode {
         let limit = limit.clamp(1, MAX_HITS);
         let rows = self.index.search(&words, limit + 1, offset, now).await.map_err(|error| failed(&error))?;
         let more = rows.len() > limit;
+        let shown = rows.into_iter().take(limit).filter(|row| !self.is_blocked(&row.info_hash));
         let hit = |row: super::index::SearchRow| {
             let magnet = Magnet {
                 info_hash_v2: row.info_hash_v2,
@@ -50,7 +51,7 @@ impl Supernode {
                 seed_seen: row.seed_seen.map(|seen| now.0.saturating_sub(seen.0)),
             }
         };
-        Ok(Found { supernode: self.key(), hits: rows.into_iter().take(limit).map(hit).collect(), more })
+        Ok(Found { supernode: self.key(), hits: shown.map(hit).collect(), more })
     }
 
     /// How a torrent fares: its nodes are asked just now. `None` if it is not indexed.

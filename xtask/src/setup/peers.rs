@@ -48,6 +48,9 @@ pub(crate) fn find_or_install() -> Result<TestPeers, String> {
         .map(|(_, package)| *package)
         .collect();
     system::install("clients that the tests run against", &missing)?;
+    if !postgres() {
+        system::install("the database that several supernodes share in a test", &["postgresql"])?;
+    }
     if browser().is_none() {
         system::install("the browser that the tests drive", &["chromium"])?;
     }
@@ -57,6 +60,13 @@ pub(crate) fn find_or_install() -> Result<TestPeers, String> {
     node_packages(&folder)?;
     libtorrent(&folder)?;
     Ok(TestPeers { chromium, folder })
+}
+
+/// Whether a PostgreSQL server is installed; Debian keeps its programs off the path.
+fn postgres() -> bool {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut programs = versions.map(|version| version.path().join("bin/initdb"));
+    programs.any(|program| program.is_file()) || paths::which("initdb").is_some()
 }
 
 fn browser() -> Option<PathBuf> {

@@ -97,6 +97,9 @@ impl Planting {
         adoption
             .check(claim, receipt, self.identity.key(), now)
             .map_err(|error| Problem::new(codes::SIGNATURE, error))?;
+        if self.is_blocked(&adoption.info_hash) {
+            return Err(Problem::new(codes::BLOCKED, "this host does not serve that torrent"));
+        }
         if let Some(own) = self
             .get(&adoption.info_hash)
             .and_then(|torrent| torrent.receipts.iter().find(|own| own.planter == claim.planter).cloned())
