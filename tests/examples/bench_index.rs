@@ -40,6 +40,9 @@ fn receipt(node: &Identity, hash: InfoHash) -> Vec<u8> {
     Signed::new(receipt, node).expect("our own key").as_bytes().to_vec()
 }
 
+/// Makes the words of a search.
+type Words = dyn Fn(&mut fastrand::Rng) -> Vec<String>;
+
 fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times.sort();
     times[(times.len() * percent / 100).min(times.len() - 1)]
@@ -90,7 +93,8 @@ async fn main() {
                 helped: 0,
                 seed_age: Some(age),
             };
-            let counts = Counts { node: node.key(), issued: now(), swarms: chunk.iter().map(swarm).collect() };
+            let counts =
+                Counts { node: node.key(), issued: now(), swarms: chunk.iter().map(swarm).collect() };
             let counts = Signed::new(counts, &node).expect("our own key");
             index.put_counts(&counts, now()).await.expect("the index takes it");
         }
@@ -100,7 +104,7 @@ async fn main() {
         total,
         total as f64 / taking.as_secs_f64()
     );
-    let kinds: [(&str, &dyn Fn(&mut fastrand::Rng) -> Vec<String>); 4] = [
+    let kinds: [(&str, &Words); 4] = [
         ("one word, drawn as names are", &|rng| vec![word(rng)]),
         ("two words", &|rng| vec![word(rng), word(rng)]),
         ("the commonest word", &|_| vec!["word0".into()]),

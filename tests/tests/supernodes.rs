@@ -18,7 +18,7 @@ async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
 }
 
 async fn get(url: &str) -> Option<Value> {
-    let answer = reqwest::get(url).await.ok()?;
+    let answer = web::get(url).await.ok()?;
     if answer.status().is_success() { answer.json().await.ok() } else { None }
 }
 
