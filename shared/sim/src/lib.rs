@@ -20,6 +20,7 @@
 
 mod content;
 mod host;
+pub mod mesh;
 mod store;
 mod tracker;
 mod world;
