@@ -10,6 +10,7 @@ pub mod config;
 pub mod content;
 pub mod driver;
 pub mod http;
+pub mod mesh;
 pub mod node;
 pub mod planter;
 pub mod process;

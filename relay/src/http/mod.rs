@@ -12,8 +12,10 @@ pub mod pace;
 pub mod page;
 pub mod problem;
 pub mod server;
+pub mod sisters;
 pub mod watch;
 
+use crate::mesh::{self, Mesh};
 use crate::node::Planting;
 use crate::node::blocks::Blocks;
 use crate::supernode::Supernode;
@@ -38,6 +40,8 @@ pub struct App {
     pub tracker: Option<Arc<Tracker>>,
     /// What is planted on the node.
     pub planting: Option<Arc<Planting>>,
+    /// The node's peer-sharing.
+    pub mesh: Option<Mesh>,
     /// The supernode.
     pub supernode: Option<Arc<Supernode>>,
     /// The web page.
@@ -91,9 +95,11 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(axum::middleware::from_fn_with_state(app.clone(), api::in_moderation))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(axum::middleware::from_fn(api::any_origin));
+    // For sister nodes.
+    let sisters = Router::new().route(mesh::PATH, get(sisters::connect));
     // For people: short links and the page.
     let people = Router::new().route("/t/{info_hash}", get(api::short_link)).fallback(page::file);
     // For those who run it.
     let host = Router::new().route("/healthz", get(watch::health)).route("/metrics", get(watch::metrics));
-    tracker.merge(old).merge(api).merge(host).merge(people).with_state(app)
+    tracker.merge(old).merge(api).merge(sisters).merge(host).merge(people).with_state(app)
 }

@@ -57,6 +57,36 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     if let Some(planting) = &app.planting {
         gauge("planted_torrents", "Torrents planted on this node.", planting.count() as u64);
     }
+    let mesh = match &app.mesh {
+        Some(mesh) => mesh.look().await,
+        None => None,
+    };
+    if let Some((sisters, counters)) = mesh {
+        let connected = sisters.iter().filter(|sister| sister.connected);
+        gauge("sisters", "Sister nodes that are known.", sisters.len() as u64);
+        gauge("sisters_connected", "Sister nodes with a proven connection.", connected.count() as u64);
+        for (name, help, value) in [
+            ("sent", "Messages to sisters.", counters.sent),
+            ("sent_bytes", "Bytes to sisters.", counters.sent_bytes),
+            ("received", "Messages of sisters.", counters.received),
+            ("received_bytes", "Bytes of sisters.", counters.received_bytes),
+            ("sessions", "Proven connections.", counters.sessions),
+            ("resumed", "Connections that went on where the last broke off.", counters.resumed),
+            ("told", "Peers told to sisters.", counters.told),
+            ("gained", "Peers that sisters spoke of.", counters.gained),
+            ("lost", "Sisters not heard of for too long.", counters.lost),
+            ("bad_proofs", "Proofs that did not hold.", counters.bad_proofs),
+            ("bad_receipts", "Receipts that did not hold.", counters.bad_receipts),
+            ("malformed", "Messages that broke a rule.", counters.malformed),
+            ("without_receipt", "News of torrents without both receipts.", counters.without_receipt),
+            ("refused_addresses", "Peers at addresses that are not spoken of.", counters.refused_addresses),
+            ("stale", "Peers older than any may be.", counters.stale),
+            ("over_quota", "Peers beyond a sister's quota.", counters.over_quota),
+            ("offers_dropped", "Offers beyond a sister's quota.", counters.offers_dropped),
+        ] {
+            gauge(&format!("mesh_{name}"), help, value);
+        }
+    }
     if let Some(supernode) = &app.supernode
         && let Ok((torrents, nodes)) = supernode.totals().await
     {

@@ -13,6 +13,7 @@ use crate::http::about::About;
 use crate::http::pace::Pace;
 use crate::http::page::Page;
 use crate::http::{App, server};
+use crate::mesh::{self, Mesh};
 use crate::node::blocks::Blocks;
 use crate::node::{self, Planting, client, identity, planting, register, report};
 use crate::supernode::{Index, Supernode};
@@ -62,6 +63,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     };
     let network = network_of(&url);
     let seed = getrandom::u64().map_err(Failure::new)?;
+    let nonces = getrandom::u64().map_err(Failure::new)?;
 
     let mut tasks = JoinSet::new();
     let node = match &options.node {
@@ -124,11 +126,28 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     if let Some(door) = udp_tracker {
         tasks.spawn(door.serve());
     }
+    let supernodes: Vec<String> =
+        options.supernodes.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
+    let mesh = node.as_ref().map(|(planting, tracker)| {
+        let own = supernode.as_ref().map(|_| url.clone());
+        let bridge = bridge.as_ref().and_then(|bridge| bridge.tcp());
+        let bridge = bridge.map(|tcp| SocketAddr::new(reachable_ip(tcp.ip()), tcp.port()));
+        let settings = mesh::Settings {
+            identity: identity.clone(),
+            url: url.clone(),
+            network,
+            supernodes: own.into_iter().chain(supernodes.iter().cloned()).collect(),
+            bridge: tracker.config.announced_tcp.or(bridge),
+            file: folder.join("sisters"),
+            seed: nonces,
+        };
+        Mesh::start(settings, planting.clone(), tracker.clone())
+    });
     let about = About {
         udp_tracker: udp_local.and_then(|local| udp_url(&url, local)),
         identity: identity.clone(),
         url: url.clone(),
-        supernodes: options.supernodes.iter().map(|url| url.trim_end_matches('/').to_owned()).collect(),
+        supernodes,
         tcp: bridge.as_ref().and_then(|bridge| bridge.tcp()),
         stun: bridge.as_ref().and_then(|bridge| bridge.stun(&url)),
     };
@@ -136,6 +155,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         about,
         tracker: node.as_ref().map(|(_, tracker)| tracker.clone()),
         planting: node.as_ref().map(|(planting, _)| planting.clone()),
+        mesh: mesh.clone(),
         supernode: supernode.clone(),
         blocks: Some(blocks.clone()),
         page: Some(Page::new(options.common.www.clone())),
@@ -204,6 +224,9 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         () = stop => Ok(()),
     };
     tasks.abort_all();
+    if let Some(mesh) = mesh {
+        mesh.leave().await;
+    }
     if let Some((_, tracker)) = &node
         && let Err(error) = tracker::snapshot::write(&tracker.swarms, &folder.join("swarms.json"))
     {

@@ -126,6 +126,12 @@ impl Tracker {
         self.node.get().filter(|node| node.serves(info_hash))
     }
 
+    /// Whether classic clients have something of the node's own peer in that swarm.
+    #[must_use]
+    pub fn takes_part(&self, info_hash: &InfoHash) -> bool {
+        self.node.get().is_some_and(|node| node.takes_part(info_hash))
+    }
+
     /// How many WebSockets are open.
     #[must_use]
     pub fn open_sockets(&self) -> usize {

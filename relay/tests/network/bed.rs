@@ -76,6 +76,7 @@ impl Process {
         };
         let app = Arc::new(App {
             about: About { identity, url: url.clone(), supernodes, udp_tracker: None, tcp: None, stun: None },
+            mesh: None,
             tracker: node.as_ref().map(|(_, tracker)| tracker.clone()),
             planting: node.map(|(planting, _)| planting),
             supernode,
@@ -117,6 +118,7 @@ impl Process {
         let supernode = Supernode::new(index, identity.clone(), url.clone(), Policy::PrivateNetwork, 1);
         self.app = Arc::new(App {
             about: About { identity, url, supernodes: vec![], tcp: None, stun: None, udp_tracker: None },
+            mesh: None,
             tracker: None,
             planting: None,
             supernode: Some(supernode),
