@@ -174,7 +174,8 @@ async fn a_slow_reader_stalls_the_sender_without_growth() {
     };
     assert!(timeout(Duration::from_secs(3), filling).await.is_err());
     assert!(sent < 16 << 20, "{sent} bytes were taken that nobody reads");
-    assert!(x.outstanding() <= x.facts().window + 32 * 1024);
+    // What may be on its way, and what waits so that the next messages are ready.
+    assert!(x.outstanding() <= x.facts().window + 128 * 1024);
     // Reading opens the window again, and every byte is there.
     let expected = sent;
     let mut received = 0;
