@@ -19,6 +19,7 @@ pub mod serve;
 pub mod signalling;
 pub mod sockets;
 pub mod store;
+pub mod stripes;
 pub mod views;
 
 pub use driver::Driver;

@@ -278,6 +278,7 @@ impl Task {
             event: event_of(request.event),
             want: Some(want),
             tracker_id: request.tracker_id.as_ref().map(|id| String::from_utf8_lossy(id).into_owned()),
+            for_node: None,
             offers,
         };
         send(stream, &ClientMessage::Announce(announce)).await

@@ -275,8 +275,12 @@ impl Bridge {
                 let peers = view.peers.iter().filter(|peer| peer.transport == transport);
                 u32::try_from(peers.count()).unwrap_or(u32::MAX)
             };
-            let (tcp, webrtc) = (count(Transport::Tcp), count(Transport::WebRtc));
-            kinds.insert(view.info_hash, Connected { tcp, utp: count(Transport::Utp), webrtc });
+            let (tcp, utp) = (count(Transport::Tcp), count(Transport::Utp));
+            // A tab may hold several connections.
+            let browsers = view.peers.iter().filter(|peer| peer.transport == Transport::WebRtc);
+            let tabs: HashSet<_> = browsers.filter_map(|peer| peer.peer_id).collect();
+            let webrtc = u32::try_from(tabs.len()).unwrap_or(u32::MAX);
+            kinds.insert(view.info_hash, Connected { tcp, utp, webrtc });
             let browsers = view.peers.iter().filter(|peer| peer.transport == Transport::WebRtc);
             for peer in browsers.filter_map(|peer| peer.peer_id) {
                 *connected.entry((view.info_hash, peer)).or_default() += 1;

@@ -52,6 +52,7 @@ fn tab(store: &Swarms, number: u8, offers: u8) -> Receiver<Box<ServerMessage>> {
         event: None,
         want: None,
         tracker_id: None,
+        for_node: None,
         offers: vec![],
     };
     let offers = (0..offers).map(|id| Offer { id: OfferId([id; 20]), sdp: "v".into() }).collect();

@@ -3,6 +3,7 @@
 //! One task a socket: reads a message, asks the store, writes what waits in the socket's queue. Slow or silent sockets are
 //! closed, hasty ones are read more slowly, and none can make us hold more than its queue.
 
+use super::NodePeer;
 use super::Tracker;
 use super::swarms::{Socket, SocketId};
 use anatomic_core::InfoHash;
@@ -167,17 +168,31 @@ impl Session {
         }
     }
 
-    /// Gives the first offer of a tab to the node's own peer, which answers at once; the others are returned.
+    /// Gives the offers that are meant for the node's own peer to it, which answers at once; the others are returned.
+    /// Of a client that does not say which are, the first.
     fn offer_to_node(&self, announce: &WsAnnounce, mut offers: Vec<Offer>) -> Vec<Offer> {
-        let info_hash = announce.info_hash;
-        let Some(node) = self.tracker.node_in(&info_hash) else { return offers };
-        if offers.is_empty()
-            || announce.event == Some(Event::Stopped)
-            || !node.wants_offer(&info_hash, &announce.peer_id)
-        {
+        let meant = usize::try_from(announce.for_node.unwrap_or(1)).unwrap_or(usize::MAX).min(offers.len());
+        let others = offers.split_off(meant);
+        let Some(node) = self.tracker.node_in(&announce.info_hash) else {
+            offers.extend(others);
             return offers;
+        };
+        let mut left = Vec::new();
+        for offer in offers {
+            if announce.event != Some(Event::Stopped)
+                && node.wants_offer(&announce.info_hash, &announce.peer_id)
+            {
+                self.answer_as_node(node.as_ref(), announce, offer);
+            } else {
+                left.push(offer);
+            }
         }
-        let Offer { id, sdp } = offers.remove(0);
+        left.extend(others);
+        left
+    }
+
+    fn answer_as_node(&self, node: &dyn NodePeer, announce: &WsAnnounce, offer: Offer) {
+        let (info_hash, Offer { id, sdp }) = (announce.info_hash, offer);
         let answer = node.offer(info_hash, announce.peer_id, sdp);
         let (peer_id, outbox, patience) =
             (node.peer_id(), self.socket.outbox.clone(), self.tracker.config.answer_timeout);
@@ -193,7 +208,6 @@ impl Session {
                 Err(_) => debug!(torrent = %info_hash, "the node did not answer an offer in time"),
             }
         });
-        offers
     }
 
     fn refuse(&self, info_hash: InfoHash, reason: &str) {

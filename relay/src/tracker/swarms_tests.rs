@@ -35,6 +35,7 @@ fn browser(id: u8, left: Option<u64>, event: Option<Event>) -> WsAnnounce {
         event,
         want: None,
         tracker_id: None,
+        for_node: None,
         offers: vec![],
     }
 }

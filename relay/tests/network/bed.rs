@@ -207,6 +207,7 @@ pub(crate) fn announce(info_hash: InfoHash, peer: u8, offers: u8) -> WsAnnounce 
         event: None,
         want: None,
         tracker_id: None,
+        for_node: None,
         offers: (0..offers).map(|id| Offer { id: OfferId([id; 20]), sdp: "offer".into() }).collect(),
     }
 }

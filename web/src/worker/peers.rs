@@ -68,6 +68,11 @@ impl Peers {
         self.by_conn.borrow().iter().filter(|(_, peer)| gone(peer)).map(|(conn, _)| *conn).collect()
     }
 
+    /// The connection of a peer.
+    pub(super) fn conn_of(&self, key: PeerKey) -> Option<Conn> {
+        self.by_key.borrow().get(&key).copied()
+    }
+
     fn find(&self, conn: Conn) -> Option<Rc<Peer>> {
         self.by_conn.borrow().get(&conn).cloned()
     }
@@ -115,7 +120,7 @@ impl Driver {
     /// The engine has something to send. It goes out after the messages that wait to be read now, so that the requests
     /// that these cause make one message and not many.
     pub(super) fn want_to_send(self: &Rc<Self>, key: PeerKey) {
-        let conn = self.peers.by_key.borrow().get(&key).copied();
+        let conn = self.peers.conn_of(key);
         if let Some(peer) = conn.and_then(|conn| self.peers.find(conn)) {
             peer.wanting.set(true);
             self.flush_soon();
@@ -136,7 +141,7 @@ impl Driver {
 
     /// The engine stops or goes on reading.
     pub(super) fn set_reading(&self, key: PeerKey, on: Reading) {
-        let conn = self.peers.by_key.borrow().get(&key).copied();
+        let conn = self.peers.conn_of(key);
         let Some(peer) = conn.and_then(|conn| self.peers.find(conn)) else { return };
         match on {
             Reading::Pause => peer.held.stop(),
@@ -153,7 +158,7 @@ impl Driver {
 
     /// The engine is done with a peer.
     pub(super) fn close_peer(&self, key: PeerKey) {
-        let conn = self.peers.by_key.borrow().get(&key).copied();
+        let conn = self.peers.conn_of(key);
         if let Some(conn) = conn {
             self.peers.remove(conn);
             self.signalling.borrow_mut().drop_conn(clock::now(), conn);

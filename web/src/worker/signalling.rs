@@ -13,7 +13,7 @@ use anatomic_core::{InfoHash, PeerId, Time};
 use anatomic_engine::{AnnounceEvent, AnnounceKey, AnnounceReply, AnnounceRequest};
 use anatomic_wire::tracker::Event;
 use anatomic_wire::tracker::websocket::{ClientMessage, Offer, OfferId, ServerMessage, WsAnnounce};
-use conns::{Conns, Stage};
+use conns::Conns;
 pub use conns::{MAX_CONNECTIONS, Ready};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,9 +23,6 @@ use tracker::{Link, Tracker};
 const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long offers wait for the node's STUN to be known.
 const STUN_PATIENCE: Duration = Duration::from_secs(2);
-/// Offers made with the first announce while the others are still being described: the node's own peer takes one
-/// and needs to know no more of us than that we are here.
-const QUICK_OFFERS: u32 = 1;
 
 /// Something for the driver to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,8 +82,18 @@ struct Draft {
     url: String,
     info_hash: InfoHash,
     event: Option<Event>,
+    for_node: bool,
     waiting: Vec<Conn>,
     ready: Vec<(Conn, Offer)>,
+}
+
+/// Whom the offers of an announce are for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// One for the node behind the tracker.
+    Node,
+    /// So many for other peers of the swarm.
+    Peers(u32),
 }
 
 impl Signalling {
@@ -113,7 +120,7 @@ impl Signalling {
     pub fn set_stun(&mut self, now: Time, urls: Vec<String>) {
         self.stun = Some(urls);
         for wait in std::mem::take(&mut self.postponed) {
-            self.begin(now, &wait.url, wait.info_hash, wait.event, wait.offers, Gathering::Thorough);
+            self.begin(now, &wait.url, wait.info_hash, wait.event, For::Peers(wait.offers));
         }
         self.send_ready(now);
     }
@@ -145,7 +152,7 @@ impl Signalling {
         tracker.remember(request, key);
         match (tracker.link(), event) {
             (Link::Open, AnnounceEvent::Stopped) => {
-                self.send_announce(now, &url, info_hash, Some(Event::Stopped), Vec::new());
+                self.send_announce(now, &url, info_hash, Some(Event::Stopped), false, Vec::new());
                 self.effects.push_back(Effect::Announced(key, Ok(AnnounceReply::default())));
                 self.forget(&url, info_hash);
             }
@@ -162,7 +169,17 @@ impl Signalling {
         }
     }
 
-    /// Asks for more peers of a torrent wherever it is announced, because it has lost all it had.
+    /// Opens one more connection with the node that `conn` leads to: a *stripe* of the same transfer.
+    pub fn widen(&mut self, now: Time, conn: Conn) {
+        if let Some((origin, info_hash)) = self.conns.origin(conn)
+            && origin.for_node
+            && !self.conns.is_reaching_node(&origin.url, info_hash)
+        {
+            self.begin(now, &origin.url, info_hash, None, For::Node);
+        }
+    }
+
+    /// Asks for more peers of a torrent wherever it is announced: it is planted there now.
     pub fn again(&mut self, now: Time, info_hash: InfoHash) {
         let open: Vec<String> = self
             .trackers
@@ -242,6 +259,9 @@ impl Signalling {
             }
             ServerMessage::Answer { info_hash, answer, .. } => {
                 if let Some(conn) = self.conns.accept(now, url, info_hash, &answer) {
+                    if self.conns.origin(conn).is_some_and(|(origin, _)| origin.for_node) {
+                        tracker.found_node(info_hash);
+                    }
                     self.effects.push_back(Effect::Rtc(RtcCommand::Accept { conn, sdp: answer.sdp }));
                 }
             }
@@ -303,10 +323,7 @@ impl Signalling {
     }
 
     fn answer_text(&mut self, now: Time, conn: Conn, sdp: &str) -> Option<(String, String)> {
-        let Stage::Answering { url, info_hash, to_peer_id, offer_id } = self.conns.answered(now, conn)?
-        else {
-            return None;
-        };
+        let (url, info_hash, to_peer_id, offer_id) = self.conns.answered(now, conn)?;
         let peer_id = self.find(&url)?.peer_id;
         let answer = Offer { id: offer_id, sdp: sdp.to_owned() };
         let message = ClientMessage::Answer { info_hash, peer_id, to_peer_id, answer };
@@ -314,52 +331,56 @@ impl Signalling {
     }
 
     /// Begins an announce: asks for its offers, and sends it when they are described.
+    ///
+    /// The node behind the tracker is asked first and apart, unless we are connected with it: it needs to know no more
+    /// of us than that we are here. And it must not be our STUN server at the same time: Chromium takes whatever comes
+    /// from the address of a STUN server for its answers, so the node's packets would be lost.
     fn draft(&mut self, now: Time, url: &str, info_hash: InfoHash, event: Option<Event>) {
         let want = self.find(url).map_or(0, |tracker| tracker.want(info_hash));
         let want = if event == Some(Event::Completed) { 0 } else { want };
-        let quick = if event == Some(Event::Started) { want.min(QUICK_OFFERS) } else { 0 };
-        if quick > 0 {
-            self.begin(now, url, info_hash, event, quick, Gathering::Quick);
+        let has_node = || self.find(url).is_some_and(|tracker| tracker.has_node(info_hash));
+        let to_node =
+            want > 0 && (event == Some(Event::Started) || has_node()) && !self.conns.has_node(url, info_hash);
+        if to_node {
+            self.begin(now, url, info_hash, event, For::Node);
         }
-        let event = if quick > 0 { None } else { event };
-        let offers = want - quick;
+        let event = if to_node { None } else { event };
+        let offers = want - u32::from(to_node);
         if self.stun.is_none() && offers > 0 {
             // Without it two tabs behind routers, or behind mDNS names, do not find each other.
             let until = now + STUN_PATIENCE;
             self.postponed.push(Postponed { url: url.to_owned(), info_hash, event, offers, until });
-        } else if offers > 0 || quick == 0 {
-            self.begin(now, url, info_hash, event, offers, Gathering::Thorough);
+        } else if offers > 0 || !to_node {
+            self.begin(now, url, info_hash, event, For::Peers(offers));
         }
         self.send_ready(now);
     }
 
     /// Asks for the offers of an announce.
-    fn begin(
-        &mut self,
-        now: Time,
-        url: &str,
-        info_hash: InfoHash,
-        event: Option<Event>,
-        offers: u32,
-        gathering: Gathering,
-    ) {
+    fn begin(&mut self, now: Time, url: &str, info_hash: InfoHash, event: Option<Event>, whom: For) {
+        let (offers, gathering) = match whom {
+            For::Node => (1, Gathering::Quick),
+            For::Peers(offers) => (offers, Gathering::Thorough),
+        };
         let count = offers.min(self.conns.allowance(now));
-        let waiting: Vec<Conn> = (0..count).map(|_| self.conns.offer(url, info_hash)).collect();
+        let for_node = whom == For::Node;
+        let waiting: Vec<Conn> = (0..count).map(|_| self.conns.offer(url, info_hash, for_node)).collect();
         for conn in &waiting {
             let stun = self.stun.clone().unwrap_or_default();
             self.effects.push_back(Effect::Rtc(RtcCommand::Offer { conn: *conn, gathering, stun }));
         }
-        self.drafts.push(Draft { url: url.to_owned(), info_hash, event, waiting, ready: Vec::new() });
+        let ready = Vec::new();
+        self.drafts.push(Draft { url: url.to_owned(), info_hash, event, for_node, waiting, ready });
     }
 
     fn send_ready(&mut self, now: Time) {
         while let Some(at) = self.drafts.iter().position(|draft| draft.waiting.is_empty()) {
-            let Draft { url, info_hash, event, ready, .. } = self.drafts.swap_remove(at);
+            let Draft { url, info_hash, event, for_node, ready, .. } = self.drafts.swap_remove(at);
             for (conn, offer) in &ready {
                 self.conns.offered(now, *conn, offer.id);
             }
             let offers = ready.into_iter().map(|(_, offer)| offer).collect();
-            self.send_announce(now, &url, info_hash, event, offers);
+            self.send_announce(now, &url, info_hash, event, for_node, offers);
         }
     }
 
@@ -369,6 +390,7 @@ impl Signalling {
         url: &str,
         info_hash: InfoHash,
         event: Option<Event>,
+        for_node: bool,
         offers: Vec<Offer>,
     ) {
         let Some(tracker) = self.trackers.iter_mut().find(|tracker| tracker.url == url) else { return };
@@ -383,6 +405,7 @@ impl Signalling {
             event,
             want: Some(u32::try_from(offers.len()).unwrap_or(u32::MAX)),
             tracker_id: request.tracker_id.as_deref().map(|id| String::from_utf8_lossy(id).into_owned()),
+            for_node: Some(if for_node { u32::try_from(offers.len()).unwrap_or(u32::MAX) } else { 0 }),
             offers,
         });
         self.effects.push_back(Effect::Send(url.to_owned(), message.encode()));

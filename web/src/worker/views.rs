@@ -116,7 +116,7 @@ impl Driver {
             uploaded: view.counters.uploaded,
             wasted: view.counters.wasted,
             map: None,
-            peers: view.peers.iter().filter(|peer| peer.peer_id.is_some()).map(peer).collect(),
+            peers: peers(&view.peers),
             trackers,
             files: Vec::new(),
             offers: signalling.offers(info_hash),
@@ -201,13 +201,29 @@ fn map(stored: &Bitfield, geometry: Geometry) -> String {
         .collect()
 }
 
+/// Each peer once: the stripes of one transfer are one peer for people.
+fn peers(views: &[PeerView]) -> Vec<Peer> {
+    let mut shown: Vec<(&PeerView, Peer)> = Vec::new();
+    for view in views.iter().filter(|view| view.peer_id.is_some()) {
+        if let Some((_, first)) = shown.iter_mut().find(|(first, _)| first.peer_id == view.peer_id) {
+            first.down += view.download_rate;
+            first.up += view.upload_rate;
+            first.asked += u32::try_from(view.requests).unwrap_or(u32::MAX);
+        } else {
+            shown.push((view, peer(view)));
+        }
+    }
+    shown.into_iter().map(|(_, peer)| peer).collect()
+}
+
 fn peer(peer: &PeerView) -> Peer {
     let path = match peer.role {
         Role::Client => Path::Direct,
         Role::Node => Path::Node(peer.behind.map(|behind| Behind {
             tcp: behind.tcp,
             utp: behind.utp,
-            webrtc: behind.webrtc,
+            // We are one of them.
+            webrtc: behind.webrtc.saturating_sub(1),
             seeds: behind.seeds,
             leeches: behind.leeches,
         })),

@@ -8,6 +8,7 @@ mod action;
 mod availability;
 mod cache;
 mod member;
+mod report;
 mod switch;
 mod trial;
 
@@ -43,8 +44,6 @@ const MIN_BACKLOG: usize = 512 * 1024;
 const MAX_BACKLOG: usize = 4 * 1024 * 1024;
 /// A peer upstream that owes a block for so long is snubbed: somebody is waiting for it.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Reports of what lies behind the node are at least so far apart.
-const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The connections of the engine, as far as a bridge needs them.
 pub(crate) trait Peers {
@@ -465,36 +464,6 @@ impl Bridge {
                 self.carry_out_one(now, peers, cache, action);
             }
         }
-    }
-
-    // ---- telling tabs what lies behind us
-
-    fn report(&mut self, now: Time, peers: &mut impl Peers) {
-        if now < self.report_at {
-            return;
-        }
-        let mut report = BridgeReport::default();
-        for (key, member) in self.members.iter().filter(|(_, member)| member.counted) {
-            let Some(peer) = peers.peer(*key) else { continue };
-            match peer.link().transport {
-                Transport::Tcp => report.tcp += 1,
-                Transport::Utp => report.utp += 1,
-                Transport::WebRtc => report.webrtc += 1,
-            }
-            if member.side == Side::Classic {
-                *(if peer.is_seed() { &mut report.seeds } else { &mut report.leeches }) += 1;
-            }
-        }
-        if self.reported.as_ref() == Some(&report) {
-            return;
-        }
-        self.report_at = now + REPORT_INTERVAL;
-        for (key, _) in self.members.iter().filter(|(_, member)| member.side == Side::Browser) {
-            if peers.peer(*key).is_some_and(|peer| peer.report(&report)) {
-                self.touched.insert(*key);
-            }
-        }
-        self.reported = Some(report);
     }
 }
 

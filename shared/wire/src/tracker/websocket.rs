@@ -54,6 +54,9 @@ pub struct WsAnnounce {
     pub want: Option<u32>,
     /// What the tracker gave in an earlier reply.
     pub tracker_id: Option<String>,
+    /// How many of the offers, the first ones, are for the node behind the tracker (`an_node`, our own). `None`: the
+    /// client does not know of nodes, and a node may take the first.
+    pub for_node: Option<u32>,
     /// One for each peer that is wanted.
     pub offers: Vec<Offer>,
 }
@@ -180,6 +183,9 @@ impl ClientMessage {
                 }
                 if let Some(id) = &announce.tracker_id {
                     fields.insert("trackerid".into(), id.as_str().into());
+                }
+                if let Some(count) = announce.for_node {
+                    fields.insert("an_node".into(), count.into());
                 }
                 if !announce.offers.is_empty() {
                     let offers = announce.offers.iter().map(|offer| {

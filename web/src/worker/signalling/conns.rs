@@ -31,11 +31,11 @@ const DEFAULT_MESSAGE: usize = 64 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Our offer is being described.
-    Drafting { url: String },
+    Drafting,
     /// Our offer is out.
-    Offered { url: String, offer_id: OfferId },
+    Offered { offer_id: OfferId },
     /// We are describing our answer.
-    Answering { url: String, info_hash: InfoHash, to_peer_id: PeerId, offer_id: OfferId },
+    Answering { to_peer_id: PeerId, offer_id: OfferId },
     /// Both sides are described.
     Connecting,
     /// The channel is open.
@@ -53,7 +53,17 @@ pub struct Ready {
     pub max_message: usize,
 }
 
+/// How a connection comes about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The tracker that introduces.
+    pub(super) url: String,
+    /// Whether the offer is for the node behind the tracker.
+    pub(super) for_node: bool,
+}
+
 struct Entry {
+    origin: Origin,
     stage: Stage,
     ready: Ready,
     deadline: Time,
@@ -90,9 +100,30 @@ impl Conns {
     }
 
     /// Begins an offer.
-    pub(super) fn offer(&mut self, url: &str, info_hash: InfoHash) -> Conn {
-        let stage = Stage::Drafting { url: url.to_owned() };
-        self.insert(stage, info_hash, Direction::Offered, DEFAULT_MESSAGE, Time::NEVER)
+    pub(super) fn offer(&mut self, url: &str, info_hash: InfoHash, for_node: bool) -> Conn {
+        let origin = Origin { url: url.to_owned(), for_node };
+        let ready = Ready { info_hash, direction: Direction::Offered, max_message: DEFAULT_MESSAGE };
+        self.insert(origin, Stage::Drafting, ready, Time::NEVER)
+    }
+
+    /// Whether a connection with the node behind the tracker is open or on its way.
+    pub(super) fn has_node(&self, url: &str, info_hash: InfoHash) -> bool {
+        self.all.values().any(|entry| {
+            entry.ready.info_hash == info_hash && entry.origin.for_node && entry.origin.url == url
+        })
+    }
+
+    /// Whether a connection with the node behind the tracker is on its way.
+    pub(super) fn is_reaching_node(&self, url: &str, info_hash: InfoHash) -> bool {
+        self.all.values().any(|entry| {
+            let same = entry.ready.info_hash == info_hash && entry.origin.url == url;
+            same && entry.origin.for_node && entry.stage != Stage::Open
+        })
+    }
+
+    /// Where an open connection came from, and for which torrent.
+    pub(super) fn origin(&self, conn: Conn) -> Option<(Origin, InfoHash)> {
+        self.all.get(&conn).map(|entry| (entry.origin.clone(), entry.ready.info_hash))
     }
 
     /// Begins an answer.
@@ -104,16 +135,18 @@ impl Conns {
         to_peer_id: PeerId,
         offer: &Offer,
     ) -> Conn {
-        let stage = Stage::Answering { url: url.to_owned(), info_hash, to_peer_id, offer_id: offer.id };
-        self.insert(stage, info_hash, Direction::Accepted, max_message(&offer.sdp), now + DRAFT_LIFE)
+        let stage = Stage::Answering { to_peer_id, offer_id: offer.id };
+        let max_message = max_message(&offer.sdp);
+        let ready = Ready { info_hash, direction: Direction::Accepted, max_message };
+        self.insert(Origin { url: url.to_owned(), for_node: false }, stage, ready, now + DRAFT_LIFE)
     }
 
     /// Our offer goes out now.
     pub(super) fn offered(&mut self, now: Time, conn: Conn, offer_id: OfferId) {
         if let Some(entry) = self.all.get_mut(&conn)
-            && let Stage::Drafting { url } = &entry.stage
+            && entry.stage == Stage::Drafting
         {
-            entry.stage = Stage::Offered { url: url.clone(), offer_id };
+            entry.stage = Stage::Offered { offer_id };
             entry.deadline = now + OFFER_LIFE;
         }
     }
@@ -128,7 +161,8 @@ impl Conns {
     ) -> Option<Conn> {
         let (conn, entry) = self.all.iter_mut().find(|(_, entry)| {
             entry.ready.info_hash == info_hash
-                && matches!(&entry.stage, Stage::Offered { url: to, offer_id } if to == url && *offer_id == answer.id)
+                && entry.origin.url == url
+                && entry.stage == Stage::Offered { offer_id: answer.id }
         })?;
         entry.stage = Stage::Connecting;
         entry.ready.max_message = max_message(&answer.sdp);
@@ -136,14 +170,13 @@ impl Conns {
         Some(*conn)
     }
 
-    /// Our answer is described: where it goes.
-    pub(super) fn answered(&mut self, now: Time, conn: Conn) -> Option<Stage> {
+    /// Our answer is described: through which tracker it goes, for which torrent, to whom, and to which of his offers.
+    pub(super) fn answered(&mut self, now: Time, conn: Conn) -> Option<(String, InfoHash, PeerId, OfferId)> {
         let entry = self.all.get_mut(&conn)?;
-        if !matches!(entry.stage, Stage::Answering { .. }) {
-            return None;
-        }
+        let Stage::Answering { to_peer_id, offer_id } = entry.stage else { return None };
         entry.deadline = now + CONNECT_LIFE;
-        Some(std::mem::replace(&mut entry.stage, Stage::Connecting))
+        entry.stage = Stage::Connecting;
+        Some((entry.origin.url.clone(), entry.ready.info_hash, to_peer_id, offer_id))
     }
 
     /// The channel opened.
@@ -171,34 +204,23 @@ impl Conns {
 
     /// Connections that cannot come about without this tracker.
     pub(super) fn of_tracker(&self, tracker: &str) -> Vec<Conn> {
-        let needs = |entry: &Entry| match &entry.stage {
-            Stage::Drafting { url } | Stage::Offered { url, .. } | Stage::Answering { url, .. } => {
-                url == tracker
-            }
-            Stage::Connecting | Stage::Open => false,
+        let needs = |entry: &Entry| {
+            entry.origin.url == tracker && !matches!(entry.stage, Stage::Connecting | Stage::Open)
         };
         self.all.iter().filter(|(_, entry)| needs(entry)).map(|(conn, _)| *conn).collect()
     }
 
-    fn insert(
-        &mut self,
-        stage: Stage,
-        info_hash: InfoHash,
-        direction: Direction,
-        max_message: usize,
-        deadline: Time,
-    ) -> Conn {
+    fn insert(&mut self, origin: Origin, stage: Stage, ready: Ready, deadline: Time) -> Conn {
         self.next = self.next.wrapping_add(1);
         let conn = Conn(self.next);
-        let ready = Ready { info_hash, direction, max_message };
-        self.all.insert(conn, Entry { stage, ready, deadline });
+        self.all.insert(conn, Entry { origin, stage, ready, deadline });
         conn
     }
 }
 
 impl Stage {
     const fn is_offer(&self) -> bool {
-        matches!(self, Self::Drafting { .. } | Self::Offered { .. })
+        matches!(self, Self::Drafting | Self::Offered { .. })
     }
 }
 
@@ -221,7 +243,7 @@ mod tests {
         let mut conns = Conns::default();
         let hash = InfoHash([1; 20]);
         for _ in 0..MAX_COUNTED {
-            let conn = conns.offer("ws://a", hash);
+            let conn = conns.offer("ws://a", hash, false);
             conns.closed(Time::from_secs(1), conn);
         }
         assert_eq!(conns.allowance(Time::from_secs(2)), 0);

@@ -47,6 +47,8 @@ struct Swarm {
     /// When the announce was sent that is not answered yet.
     sent: Option<Time>,
     status: TrackerStatus,
+    /// A node behind the tracker has answered.
+    has_node: bool,
 }
 
 impl Tracker {
@@ -75,8 +77,20 @@ impl Tracker {
     /// Takes the engine's wish.
     pub(super) fn remember(&mut self, request: AnnounceRequest, key: AnnounceKey) {
         let info_hash = request.info_hash;
-        let status = self.status(info_hash);
-        self.swarms.insert(info_hash, Swarm { request, key: Some(key), sent: None, status });
+        let (status, has_node) = (self.status(info_hash), self.has_node(info_hash));
+        self.swarms.insert(info_hash, Swarm { request, key: Some(key), sent: None, status, has_node });
+    }
+
+    /// A node behind the tracker answered for a torrent.
+    pub(super) fn found_node(&mut self, info_hash: InfoHash) {
+        if let Some(swarm) = self.swarms.get_mut(&info_hash) {
+            swarm.has_node = true;
+        }
+    }
+
+    /// Whether a node behind the tracker has ever answered for a torrent.
+    pub(super) fn has_node(&self, info_hash: InfoHash) -> bool {
+        self.swarms.get(&info_hash).is_some_and(|swarm| swarm.has_node)
     }
 
     /// Forgets a torrent; true if it was the last one.

@@ -47,6 +47,7 @@ pub(super) fn client_message(bytes: &[u8]) -> Result<ClientMessage, Refusal> {
         event: fields.get("event").and_then(Value::as_str).and_then(Event::parse),
         want: figure(&fields, "numwant"),
         tracker_id: fields.get("trackerid").and_then(Value::as_str).map(str::to_owned),
+        for_node: figure(&fields, "an_node"),
         offers,
     }))
 }

@@ -19,6 +19,7 @@ fn announce() -> WsAnnounce {
         event: Some(Event::Started),
         want: Some(5),
         tracker_id: Some("t".into()),
+        for_node: Some(1),
         offers: vec![offer(200), offer(201)],
     }
 }

@@ -1,0 +1,79 @@
+//! When one connection with a node is not enough: *stripes* are several data channels that carry one transfer.
+//!
+//! A browser's socket holds about 64 KiB, so the rate of one connection is that by the time of the loop; a second one has a
+//! socket of its own. It costs the node memory, so only what is fast already gets it.
+
+use super::{Driver, clock};
+use anatomic_core::PeerId;
+use anatomic_engine::{PeerKey, PeerView, Role, TorrentView, Transport};
+
+/// Connections of one tab with one node in one torrent.
+const MOST: usize = 2;
+/// A connection that carries so many bytes a second is held back by its socket rather than by the network.
+const FAST: u64 = 6_000_000;
+/// What is over in so many seconds needs no second connection.
+const SOON_OVER: u64 = 1;
+
+/// A connection of ours with a node.
+#[derive(Clone, Copy)]
+struct Stripe<K> {
+    key: K,
+    node: PeerId,
+    /// Payload bytes a second, the busier way.
+    rate: u64,
+}
+
+/// A connection that should get another beside it.
+fn to_widen<K: Copy>(stripes: &[Stripe<K>]) -> Option<K> {
+    let wants = |stripe: &&Stripe<K>| {
+        let beside = stripes.iter().filter(|other| other.node == stripe.node);
+        let (count, rate) = beside.fold((0, 0), |(count, rate), other| (count + 1, rate + other.rate));
+        count < MOST && rate >= FAST
+    };
+    stripes.iter().find(wants).map(|stripe| stripe.key)
+}
+
+fn stripes(view: &TorrentView) -> Vec<Stripe<PeerKey>> {
+    let is_stripe = |peer: &&PeerView| peer.role == Role::Node && peer.transport == Transport::WebRtc;
+    let stripe = |peer: &PeerView| {
+        let rate = peer.download_rate.max(peer.upload_rate);
+        peer.peer_id.map(|node| Stripe { key: peer.peer, node, rate })
+    };
+    view.peers.iter().filter(is_stripe).filter_map(stripe).collect()
+}
+
+impl Driver {
+    /// Asks for another connection where one is not enough. To be called a few times a second.
+    pub(super) fn widen(&self) {
+        let engine = self.engine.borrow();
+        let wanting: Vec<PeerKey> = engine
+            .torrents()
+            .filter_map(|key| engine.view(key))
+            .filter(|view| view.wanted.saturating_sub(view.done) >= SOON_OVER * view.download_rate)
+            .filter_map(|view| to_widen(&stripes(&view)))
+            .collect();
+        drop(engine);
+        for key in wanting {
+            if let Some(conn) = self.peers.conn_of(key) {
+                self.signalling.borrow_mut().widen(clock::now(), conn);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stripe(key: u8, node: u8, rate: u64) -> Stripe<u8> {
+        Stripe { key, node: PeerId([node; 20]), rate }
+    }
+
+    #[test]
+    fn a_fast_node_gets_one_more_connection_and_no_third() {
+        let slow = stripe(1, 1, FAST - 1);
+        assert_eq!(to_widen(&[slow]), None);
+        assert_eq!(to_widen(&[slow, stripe(2, 2, FAST)]), Some(2));
+        assert_eq!(to_widen(&[stripe(1, 1, FAST), stripe(2, 1, FAST)]), None);
+    }
+}
