@@ -13,7 +13,7 @@ use crate::driver::{self, Handle, SessionError};
 use crate::node::{PlantedTorrent, Planting};
 use crate::tracker::node_peer::AnswerFuture;
 use crate::tracker::{Admission as _, NodePeer, Tracker};
-use crate::webrtc::Endpoint;
+use crate::webrtc::{Counters, Endpoint};
 use anatomic_core::{InfoHash, Magnet, Metainfo, PeerId};
 use anatomic_engine::{AddTorrent, Mode, Source, Start, TorrentKey, TorrentSource, TorrentView, Transport};
 use anatomic_mesh::api::Connected;
@@ -96,6 +96,12 @@ impl Bridge {
     #[must_use]
     pub fn tcp(&self) -> Option<SocketAddr> {
         self.shared.session.local_addr()
+    }
+
+    /// What its WebRTC connections do.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shared.endpoint.counters()
     }
 
     /// The UDP port of all WebRTC connections.

@@ -15,6 +15,7 @@ pub mod server;
 pub mod sisters;
 pub mod watch;
 
+use crate::bridge::Bridge;
 use crate::mesh::{self, Mesh};
 use crate::node::Planting;
 use crate::node::blocks::Blocks;
@@ -42,6 +43,8 @@ pub struct App {
     pub planting: Option<Arc<Planting>>,
     /// The node's peer-sharing.
     pub mesh: Option<Mesh>,
+    /// The node's own peer.
+    pub bridge: Option<Bridge>,
     /// The supernode.
     pub supernode: Option<Arc<Supernode>>,
     /// The web page.

@@ -57,6 +57,22 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     if let Some(planting) = &app.planting {
         gauge("planted_torrents", "Torrents planted on this node.", planting.count() as u64);
     }
+    if let Some(bridge) = &app.bridge {
+        let webrtc = bridge.counters();
+        for (name, help, value) in [
+            ("open", "WebRTC connections open now.", webrtc.open),
+            ("negotiating", "WebRTC connections opening now.", webrtc.negotiating),
+            ("opened", "WebRTC connections that opened.", webrtc.opened),
+            ("failed", "WebRTC connections that never opened.", webrtc.failed),
+            ("stalls", "Times a sender to a browser waited long for any acknowledgement.", webrtc.stalls),
+            ("sent_bytes", "Bytes of datagrams to browsers.", webrtc.bytes_sent),
+            ("received_bytes", "Bytes of datagrams of browsers.", webrtc.bytes_received),
+            ("dropped", "Datagrams of browsers that found our socket full.", webrtc.receive_drops),
+            ("stun", "STUN questions answered.", webrtc.stun_answered),
+        ] {
+            gauge(&format!("webrtc_{name}"), help, value);
+        }
+    }
     let mesh = match &app.mesh {
         Some(mesh) => mesh.look().await,
         None => None,

@@ -156,6 +156,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         tracker: node.as_ref().map(|(_, tracker)| tracker.clone()),
         planting: node.as_ref().map(|(planting, _)| planting.clone()),
         mesh: mesh.clone(),
+        bridge: bridge.clone(),
         supernode: supernode.clone(),
         blocks: Some(blocks.clone()),
         page: Some(Page::new(options.common.www.clone())),

@@ -77,6 +77,7 @@ impl Process {
         let app = Arc::new(App {
             about: About { identity, url: url.clone(), supernodes, udp_tracker: None, tcp: None, stun: None },
             mesh: None,
+            bridge: None,
             tracker: node.as_ref().map(|(_, tracker)| tracker.clone()),
             planting: node.map(|(planting, _)| planting),
             supernode,
@@ -119,6 +120,7 @@ impl Process {
         self.app = Arc::new(App {
             about: About { identity, url, supernodes: vec![], tcp: None, stun: None, udp_tracker: None },
             mesh: None,
+            bridge: None,
             tracker: None,
             planting: None,
             supernode: Some(supernode),
