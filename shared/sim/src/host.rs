@@ -74,6 +74,8 @@ pub struct Host {
     pub closed: Vec<CloseReason>,
     /// Bytes that it sent in all.
     pub sent: u64,
+    /// Writes that carried them: messages on a data channel, or calls to a socket.
+    pub writes: u64,
     pub(crate) config: HostConfig,
     pub(crate) up: bool,
     pub(crate) sockets: BTreeMap<PeerKey, usize>,

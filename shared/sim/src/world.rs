@@ -166,6 +166,7 @@ impl World {
             events: Vec::new(),
             closed: Vec::new(),
             sent: 0,
+            writes: 0,
             config,
             up: true,
             sockets: std::collections::BTreeMap::new(),

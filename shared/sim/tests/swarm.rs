@@ -44,6 +44,19 @@ fn one_seed_and_one_leech_exchange_exactly_what_is_needed() {
 }
 
 #[test]
+fn a_fast_leech_asks_for_many_blocks_in_one_write() {
+    let mut world = World::new(3);
+    let content = Content::random(3, 32 << 20, 1 << 20);
+    let config = HostConfig { up: Some(50_000_000), ..HostConfig::default() };
+    let (_, leeches) = swarm(&mut world, &content, 1, &config);
+    assert!(world.run_until(MINUTE, |world| all_complete(world, &leeches, &content)));
+    let (blocks, writes) = (world.counters(leeches[0], &content).blocks, world.at(leeches[0]).writes);
+    assert_eq!(blocks, 2048);
+    // Sixteen at a time once many are under way; and a `have` for each piece.
+    assert!(writes < 2048 / 6, "{writes} writes for {blocks} blocks");
+}
+
+#[test]
 fn thirty_engines_complete_and_the_seed_sends_little_more_than_once() {
     for seed in [1, 2] {
         let mut world = World::new(seed);

@@ -237,6 +237,7 @@ impl World {
             let left = start + takes;
             self.hosts[host.0].busy_until = left;
             self.hosts[host.0].sent += count as u64;
+            self.hosts[host.0].writes += 1;
             let arrival = (left + latency).max(self.sockets[socket].last_arrival);
             self.sockets[socket].last_arrival = arrival;
             self.sockets[socket].queued += count;
