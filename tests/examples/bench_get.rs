@@ -20,58 +20,40 @@ const TRANSMISSION: &str = "Transmission (from libtorrent)";
 
 #[tokio::main]
 async fn main() {
-    let arguments = Arguments::or(5, 512);
+    let arguments = Arguments::or(3, 256);
     let length = arguments.mib * MIB;
     let mut table = Table::new(&format!("Download {} MiB from Transmission over TCP", arguments.mib), "MB/s");
     scene::run_named("bench-get", Duration::from_secs(3600), async |s| {
-        let tracker = Tracker::start(s, "tracker", Duration::from_secs(5)).await;
         let home = s.folder("content");
         content::file(&home.join("g.bin"), 1101, length);
-        let torrent = torrent::make(&home.join("g.bin"), &s.path("g.torrent"), &[&tracker.http()], 1024);
-        let seed = Transmission::start(s, "transmission").await;
-        seed.seed(&torrent, &home).await;
         let rate = |start: Instant| length as f64 / 1e6 / start.elapsed().as_secs_f64();
         for run in 0..arguments.runs {
-            let folder = |name: &str| s.folder(&format!("{name}-{run}"));
-            let path = torrent.path.display().to_string();
-
-            let into = folder("ours");
-            let out = into.display().to_string();
-            let start = Instant::now();
-            let args = ["get", &path, "-o", &out, "--no-seed", "--json"];
-            let _ = anatomic::run_within(s, "get", &args, LIMIT).await.success();
-            table.add(OURS, rate(start));
-            check(&home, &into);
-
-            let into = folder("aria2");
-            let start = Instant::now();
-            aria2::download(s, "aria2", &path, &into, LIMIT).await;
-            table.add(ARIA2, rate(start));
-            check(&home, &into);
-
-            let into = folder("libtorrent");
-            let start = Instant::now();
-            let tcp = Transport::Tcp;
-            let mut leech = libtorrent::leech(s, "libtorrent", &path, &into, tcp, &[]);
-            libtorrent::wait_done(&mut leech, LIMIT).await;
-            table.add(LIBTORRENT, rate(start));
-            drop(leech);
-            check(&home, &into);
-        }
-        drop(seed);
-        for run in 0..arguments.runs {
-            let name = format!("leech-{run}");
+            for client in [OURS, ARIA2, LIBTORRENT] {
+                // Tracker and seed are new for each: Transmission serves no address again that became a seed, and
+                // a client that is told of seeds that are gone waits for them.
+                let name = format!("{}-{run}", client.replace(' ', "-"));
+                let torrent = tracked(s, &home, &name).await;
+                let seed = Transmission::start(s, &format!("seed-{name}")).await;
+                seed.seed(&torrent, &home).await;
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                let into = s.folder(&name);
+                let start = Instant::now();
+                download(s, client, &torrent.path.display().to_string(), &into).await;
+                table.add(client, rate(start));
+                check(&home, &into);
+            }
+            let name = format!("transmission-{run}");
+            let torrent = tracked(s, &home, &name).await;
             let leech = Transmission::start(s, &name).await;
             let start = Instant::now();
             leech.add(&torrent.path.display().to_string()).await;
             tokio::time::sleep(Duration::from_millis(300)).await;
-            let dialler =
-                libtorrent::seed(s, &format!("dialler-{run}"), &torrent.path, &home, Transport::Tcp, &[])
-                    .await;
+            let dialler = format!("dialler-{run}");
+            let seed = libtorrent::seed(s, &dialler, &torrent.path, &home, Transport::Tcp, &[]).await;
             leech.wait_complete(&torrent.info_hash, LIMIT).await;
             table.add(TRANSMISSION, rate(start));
             check(&home, leech.downloads());
-            drop(dialler);
+            drop(seed);
         }
     })
     .await;
@@ -79,6 +61,31 @@ async fn main() {
     let ours = table.median(OURS);
     promise("anatomic get / aria2", ours / table.median(ARIA2), 1.0);
     promise("anatomic get / Transmission", ours / table.median(TRANSMISSION), 1.0);
+}
+
+/// A torrent of the content with a tracker of its own.
+async fn tracked(s: &Scene, home: &Path, name: &str) -> torrent::Torrent {
+    let tracker = Tracker::start(s, &format!("tracker-{name}"), Duration::from_secs(5)).await;
+    let torrent =
+        torrent::make(&home.join("g.bin"), &s.path(&format!("{name}.torrent")), &[&tracker.http()], 1024);
+    s.keep(Box::new(tracker));
+    torrent
+}
+
+/// Downloads with one of the clients, from its start to its end.
+async fn download(s: &Scene, client: &str, torrent: &str, into: &Path) {
+    match client {
+        OURS => {
+            let out = into.display().to_string();
+            let args = ["get", torrent, "-o", &out, "--no-seed", "--json"];
+            let _ = anatomic::run_within(s, "get", &args, LIMIT).await.success();
+        }
+        ARIA2 => aria2::download(s, "aria2", torrent, into, LIMIT).await,
+        _ => {
+            let mut leech = libtorrent::leech(s, "libtorrent", torrent, into, Transport::Tcp, &[]);
+            libtorrent::wait_done(&mut leech, LIMIT).await;
+        }
+    }
 }
 
 /// The download has the right length; every program here verifies pieces itself. Makes room.
