@@ -4,12 +4,13 @@
 
 use super::App;
 use super::problem::ApiProblem;
+use super::request::Asked;
 use crate::node::clock;
 use anatomic_mesh::api::{Announce, Limits, NodeEntry, Planting, Role, WellKnown};
 use anatomic_mesh::proof::MAX_CHALLENGE;
 use anatomic_mesh::{Identity, Proof, Signed, VERSION};
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -93,7 +94,7 @@ pub struct Visit {
 /// When the challenge is longer than allowed.
 pub async fn well_known(
     State(app): State<Arc<App>>,
-    Query(visit): Query<Visit>,
+    Asked(visit): Asked<Visit>,
 ) -> Result<Json<WellKnown>, ApiProblem> {
     let mut document = app.well_known();
     if let Some(challenge) = visit.challenge {

@@ -4,6 +4,7 @@
 
 use super::App;
 use super::problem::ApiProblem;
+use super::request::{Named, Sent};
 use crate::tracker::Addresses;
 use anatomic_core::{InfoHash, Link, Magnet};
 use anatomic_mesh::api::{
@@ -12,8 +13,7 @@ use anatomic_mesh::api::{
 };
 use anatomic_mesh::link;
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION,
@@ -72,7 +72,7 @@ pub async fn in_moderation(
 ///
 /// # Errors
 /// Why the torrent was not planted.
-pub async fn plant(State(app): State<Arc<App>>, body: Bytes) -> Answer<Json<Planted>> {
+pub async fn plant(State(app): State<Arc<App>>, Sent(body): Sent) -> Answer<Json<Planted>> {
     let planting = app
         .planting
         .clone()
@@ -89,7 +89,7 @@ pub async fn plant(State(app): State<Arc<App>>, body: Bytes) -> Answer<Json<Plan
 ///
 /// # Errors
 /// Why the torrent was not taken.
-pub async fn adopt(State(app): State<Arc<App>>, body: Bytes) -> Answer<Json<Planted>> {
+pub async fn adopt(State(app): State<Arc<App>>, Sent(body): Sent) -> Answer<Json<Planted>> {
     let planting = app
         .planting
         .clone()
@@ -105,7 +105,7 @@ pub async fn adopt(State(app): State<Arc<App>>, body: Bytes) -> Answer<Json<Plan
 ///
 /// # Errors
 /// Why nothing was withdrawn.
-pub async fn withdraw(State(app): State<Arc<App>>, body: Bytes) -> Answer<StatusCode> {
+pub async fn withdraw(State(app): State<Arc<App>>, Sent(body): Sent) -> Answer<StatusCode> {
     let request: WithdrawRequest = read(&body)?;
     let from_node = app.planting.as_ref().map(|planting| planting.withdraw(&request));
     let from_index = match &app.supernode {
@@ -124,7 +124,7 @@ pub async fn withdraw(State(app): State<Arc<App>>, body: Bytes) -> Answer<Status
 ///
 /// # Errors
 /// Why nothing was indexed.
-pub async fn receipts(State(app): State<Arc<App>>, body: Bytes) -> Answer<Json<Indexed>> {
+pub async fn receipts(State(app): State<Arc<App>>, Sent(body): Sent) -> Answer<Json<Indexed>> {
     let supernode = app.supernode.as_ref().ok_or_else(|| ApiProblem::not_found("this is not a supernode"))?;
     let handover: Handover = read(&body)?;
     Ok(Json(supernode.hand_over(handover).await?))
@@ -134,7 +134,7 @@ pub async fn receipts(State(app): State<Arc<App>>, body: Bytes) -> Answer<Json<I
 ///
 /// # Errors
 /// When it is not known here.
-pub async fn torrent(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<Response> {
+pub async fn torrent(State(app): State<Arc<App>>, Named(name): Named<String>) -> Answer<Response> {
     if let Some(hex) = name.strip_suffix(".torrent") {
         let info_hash = info_hash(hex)?;
         let file = torrent_file(&app, &info_hash).await?;
@@ -150,7 +150,7 @@ pub async fn torrent(State(app): State<Arc<App>>, Path(name): Path<String>) -> A
 ///
 /// # Errors
 /// When it is not known here.
-pub async fn short_link(State(app): State<Arc<App>>, Path(hex): Path<String>) -> Answer<Response> {
+pub async fn short_link(State(app): State<Arc<App>>, Named(hex): Named<String>) -> Answer<Response> {
     let lookup = lookup(&app, &info_hash(&hex)?).await?;
     let magnet = Magnet::parse(&lookup.magnet).map_err(|error| Problem::new(codes::INTERNAL, error))?;
     // Through a proxy the host may have another name for the browser: relative, so that it need not be known.

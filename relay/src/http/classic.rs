@@ -106,6 +106,7 @@ async fn vouch(app: &Arc<App>, info_hash: InfoHash) -> Result<(), String> {
         sisters: Vec::new(),
         listing: Listing::Listed,
         issued: clock::now(),
+        at: None,
     };
     let claim = Signed::new(claim, identity).map_err(|error| error.to_string())?;
     let request = PlantRequest { claim, torrent: None, trackers: Vec::new() };

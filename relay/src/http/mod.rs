@@ -8,9 +8,11 @@ pub mod announce;
 pub mod api;
 pub mod classic;
 pub mod network;
+pub mod openapi;
 pub mod pace;
 pub mod page;
 pub mod problem;
+pub mod request;
 pub mod server;
 pub mod sisters;
 pub mod watch;
@@ -25,7 +27,7 @@ use about::About;
 use anatomic_mesh::api::paths;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use pace::Pace;
 use page::Page;
 use std::sync::Arc;
@@ -57,16 +59,37 @@ pub struct App {
     pub pace: Pace,
 }
 
-/// All routes.
-pub fn router(app: Arc<App>) -> Router {
-    // For clients: the trackers. The 2005 network's names end in `.php`.
-    let tracker = Router::new()
+/// A family of routes, and their paths: the OpenAPI document is compared with them.
+struct Family {
+    router: Router<Arc<App>>,
+    paths: Vec<String>,
+}
+
+impl Family {
+    fn new() -> Self {
+        Self { router: Router::new(), paths: Vec::new() }
+    }
+
+    fn route(mut self, path: &str, methods: MethodRouter<Arc<App>>) -> Self {
+        self.paths.push(path.to_owned());
+        self.router = self.router.route(path, methods);
+        self
+    }
+}
+
+/// For clients: the trackers. The 2005 network's names end in `.php`.
+fn tracker() -> Family {
+    Family::new()
         .route("/", get(announce::root))
         .route("/announce", get(announce::announce))
         .route("/announce.php", get(announce::announce))
         .route("/scrape", get(announce::scrape))
-        .route("/scrape.php", get(announce::scrape));
-    let old = Router::new()
+        .route("/scrape.php", get(announce::scrape))
+}
+
+/// For the programs of 2005.
+fn old() -> Family {
+    Family::new()
         .route("/plant", get(classic::plant))
         .route("/plant.php", get(classic::plant))
         .route("/multiseed", get(classic::multiseed))
@@ -78,10 +101,14 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/force", get(classic::force))
         .route("/force.php", get(classic::force))
         .route("/index", get(classic::index))
-        .route("/index.php", get(classic::index));
-    // For planters, pages, nodes and supernodes.
-    let api = Router::new()
+        .route("/index.php", get(classic::index))
+}
+
+/// For planters, pages, nodes and supernodes.
+fn api() -> Family {
+    Family::new()
         .route(paths::WELL_KNOWN, get(about::well_known))
+        .route(paths::OPENAPI, get(openapi::document))
         .route(paths::PLANT, post(api::plant))
         .route(paths::ADOPT, post(api::adopt))
         .route(paths::WITHDRAW, post(api::withdraw))
@@ -95,14 +122,46 @@ pub fn router(app: Arc<App>) -> Router {
         .route(&format!("{}/{{info_hash}}", paths::HEALTH), get(network::health))
         .route(paths::RECEIPTS, post(api::receipts))
         .route(&format!("{}/{{name}}", paths::TORRENTS), get(api::torrent))
+}
+
+/// For sister nodes.
+fn sister() -> Family {
+    Family::new().route(mesh::PATH, get(sisters::connect))
+}
+
+/// For people: short links; the page answers what no route names.
+fn people() -> Family {
+    Family::new().route("/t/{info_hash}", get(api::short_link))
+}
+
+/// For those who run it.
+fn host() -> Family {
+    Family::new().route("/healthz", get(watch::health)).route("/metrics", get(watch::metrics))
+}
+
+/// The paths of all routes, as [`Router::route`] takes them. Files of the page have none.
+#[must_use]
+pub fn route_paths() -> Vec<String> {
+    [tracker(), old(), api(), sister(), people(), host()]
+        .into_iter()
+        .flat_map(|family| family.paths)
+        .collect()
+}
+
+/// All routes.
+pub fn router(app: Arc<App>) -> Router {
+    let api = api()
+        .router
         .layer(axum::middleware::from_fn_with_state(app.clone(), api::in_moderation))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(axum::middleware::from_fn(api::any_origin));
-    // For sister nodes.
-    let sisters = Router::new().route(mesh::PATH, get(sisters::connect));
-    // For people: short links and the page.
-    let people = Router::new().route("/t/{info_hash}", get(api::short_link)).fallback(page::file);
-    // For those who run it.
-    let host = Router::new().route("/healthz", get(watch::health)).route("/metrics", get(watch::metrics));
-    tracker.merge(old).merge(api).merge(sisters).merge(host).merge(people).with_state(app)
+    tracker()
+        .router
+        .merge(old().router)
+        .merge(api)
+        .merge(sister().router)
+        .merge(host().router)
+        .merge(people().router)
+        .fallback(page::file)
+        .with_state(app)
 }

@@ -5,6 +5,7 @@
 use super::App;
 use super::api::{Answer, info_hash, read};
 use super::problem::ApiProblem;
+use super::request::{Asked, Named, Sent};
 use crate::supernode::Supernode;
 use anatomic_core::InfoHash;
 use anatomic_mesh::Key;
@@ -13,8 +14,7 @@ use anatomic_mesh::api::{
     Reported,
 };
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use std::sync::Arc;
 
 /// Most keys that a request for nodes may leave out.
@@ -39,7 +39,7 @@ pub struct Wanted {
 ///
 /// # Errors
 /// When this is no supernode, the request is malformed, or the index fails.
-pub async fn nodes(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>) -> Answer<Json<Offer>> {
+pub async fn nodes(State(app): State<Arc<App>>, Asked(wanted): Asked<Wanted>) -> Answer<Json<Offer>> {
     let supernode = supernode(&app)?;
     let torrent: Option<InfoHash> = wanted.torrent.as_deref().map(info_hash).transpose()?;
     let not = wanted.not.unwrap_or_default();
@@ -56,7 +56,7 @@ pub async fn nodes(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>) ->
 ///
 /// # Errors
 /// When it is not known here.
-pub async fn node(State(app): State<Arc<App>>, Path(key): Path<String>) -> Answer<Json<NodeEntry>> {
+pub async fn node(State(app): State<Arc<App>>, Named(key): Named<String>) -> Answer<Json<NodeEntry>> {
     let key: Key = key.parse().map_err(ApiProblem::malformed)?;
     if let Some(own) = app.node_entry().filter(|own| own.key == key) {
         return Ok(Json(own));
@@ -69,7 +69,7 @@ pub async fn node(State(app): State<Arc<App>>, Path(key): Path<String>) -> Answe
 ///
 /// # Errors
 /// Why the host is not listed.
-pub async fn register(State(app): State<Arc<App>>, body: Bytes) -> Answer<Json<Registered>> {
+pub async fn register(State(app): State<Arc<App>>, Sent(body): Sent) -> Answer<Json<Registered>> {
     let supernode = supernode(&app)?;
     let registration: Registration = read(&body)?;
     Ok(Json(supernode.register(&registration.url).await?))
@@ -95,7 +95,7 @@ pub struct Since {
 ///
 /// # Errors
 /// When this is no supernode, or its index fails.
-pub async fn feed(State(app): State<Arc<App>>, Query(page): Query<Since>) -> Answer<Json<FeedPage>> {
+pub async fn feed(State(app): State<Arc<App>>, Asked(page): Asked<Since>) -> Answer<Json<FeedPage>> {
     Ok(Json(supernode(&app)?.feed(page.since, page.limit.unwrap_or(500)).await?))
 }
 
@@ -103,7 +103,7 @@ pub async fn feed(State(app): State<Arc<App>>, Query(page): Query<Since>) -> Ans
 ///
 /// # Errors
 /// Why nothing was taken.
-pub async fn reports(State(app): State<Arc<App>>, body: Bytes) -> Answer<Json<Reported>> {
+pub async fn reports(State(app): State<Arc<App>>, Sent(body): Sent) -> Answer<Json<Reported>> {
     let supernode = supernode(&app)?;
     // Hundreds of signatures: not on the threads that serve sockets.
     let report: Report =
@@ -125,7 +125,7 @@ pub struct Wish {
 ///
 /// # Errors
 /// When there is no word, this is no supernode, or its index fails.
-pub async fn search(State(app): State<Arc<App>>, Query(query): Query<Wish>) -> Answer<Json<Found>> {
+pub async fn search(State(app): State<Arc<App>>, Asked(query): Asked<Wish>) -> Answer<Json<Found>> {
     Ok(Json(supernode(&app)?.search(&query.q, query.limit.unwrap_or(50), query.offset).await?))
 }
 
@@ -133,7 +133,7 @@ pub async fn search(State(app): State<Arc<App>>, Query(query): Query<Wish>) -> A
 ///
 /// # Errors
 /// When the torrent is not known here.
-pub async fn health(State(app): State<Arc<App>>, Path(hex): Path<String>) -> Answer<Json<Health>> {
+pub async fn health(State(app): State<Arc<App>>, Named(hex): Named<String>) -> Answer<Json<Health>> {
     let health = supernode(&app)?.health(&info_hash(&hex)?).await?;
     health.map(Json).ok_or_else(|| ApiProblem::not_found("this torrent is not planted here"))
 }
@@ -150,7 +150,7 @@ pub struct Version {
 ///
 /// # Errors
 /// When this host keeps no list.
-pub async fn blocks(State(app): State<Arc<App>>, Query(version): Query<Version>) -> Answer<Json<BlockList>> {
+pub async fn blocks(State(app): State<Arc<App>>, Asked(version): Asked<Version>) -> Answer<Json<BlockList>> {
     let blocks = app.blocks.as_ref().ok_or_else(|| ApiProblem::not_found("this host keeps no block list"))?;
     let list = blocks.own_after(version.since, version.wait).await;
     list.map(Json).ok_or_else(|| ApiProblem::not_found("this host keeps no block list"))

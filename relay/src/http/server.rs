@@ -13,24 +13,41 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
 /// Connections at once, WebSockets included.
 const MAX_CONNECTIONS: usize = 20_000;
 /// Time for a request's head to come; also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest head of a request, in bytes: a scrape of 255 torrents fits.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// Serves until `stop` is ready; requests that are being answered then get to their end.
+/// Serves plain HTTP until `stop` is ready; requests that are being answered then get to their end.
 ///
 /// # Errors
 /// When the socket fails.
 pub async fn serve(
     listener: TcpListener,
+    app: Arc<App>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    serve_by(listener, None, app, stop).await
+}
+
+/// The same over TLS, if there is an acceptor of it.
+///
+/// # Errors
+/// When the socket fails.
+pub async fn serve_by(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     app: Arc<App>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
@@ -57,9 +74,9 @@ pub async fn serve(
                 continue;
             }
         };
-        let (router, stopped) = (router.clone(), stopped.clone());
+        let (router, stopped, tls) = (router.clone(), stopped.clone(), tls.clone());
         connections.spawn(async move {
-            connection(stream, remote, router, stopped).await;
+            welcome(stream, remote, tls, router, stopped).await;
             drop(place);
         });
     }
@@ -68,16 +85,30 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection(
+async fn welcome(
     stream: TcpStream,
     remote: std::net::SocketAddr,
+    tls: Option<TlsAcceptor>,
     router: axum::Router,
-    mut stopped: watch::Receiver<()>,
+    stopped: watch::Receiver<()>,
 ) {
     // Offers and answers are small and in a hurry.
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
     let addresses = Addresses { remote, local };
+    let Some(tls) = tls else { return connection(stream, addresses, router, stopped).await };
+    // Who asked for a challenge's answer has seen it in the handshake, and sends nothing.
+    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+        connection(stream, addresses, router, stopped).await;
+    }
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    addresses: Addresses,
+    router: axum::Router,
+    mut stopped: watch::Receiver<()>,
+) {
     let service = router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(addresses));
         request
