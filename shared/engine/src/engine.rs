@@ -14,6 +14,7 @@ use crate::torrent::Torrent;
 use crate::view::TorrentView;
 use anatomic_core::collections::{BTreeMap, BTreeSet};
 use anatomic_core::{InfoHash, PeerId, Time};
+use anatomic_wire::extended::Hosts;
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -123,6 +124,13 @@ impl Engine {
     pub fn add_trackers(&mut self, now: Time, torrent: TorrentKey, urls: &[String]) {
         self.begin(now);
         self.with(torrent, |torrent, shared| torrent.add_trackers(shared, urls));
+    }
+
+    /// Sets which nodes and supernodes peers of a torrent are told of: those that were verified. Private torrents' peers
+    /// are told nothing.
+    pub fn set_hosts(&mut self, now: Time, torrent: TorrentKey, hosts: Hosts) {
+        self.begin(now);
+        self.with(torrent, |torrent, _| torrent.set_hosts(hosts));
     }
 
     /// Announces to all trackers as soon as they allow.

@@ -51,6 +51,7 @@ pub mod view;
 mod window;
 
 pub use add::{AddTorrent, Limits, Misuse, Mode, PickOrder, Priority, Source, Start, TorrentSource};
+pub use anatomic_wire::extended::Hosts;
 pub use bridge::SwitchCounters;
 pub use config::{Config, Role, Schemes, Tiers};
 pub use engine::Engine;

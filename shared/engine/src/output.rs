@@ -5,6 +5,7 @@
 use crate::keys::{AnnounceKey, DialKey, JobKey, PeerKey, TorrentKey};
 use crate::peer::Misbehaviour;
 use anatomic_core::{Block, FileIndex, InfoHash, PeerId, PieceIndex, Sha1Hash};
+use anatomic_wire::extended::Hosts;
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -283,6 +284,16 @@ pub enum Event {
         address: Option<SocketAddr>,
         /// Why.
         reason: String,
+    },
+    /// A peer named nodes and supernodes. Strangers' words: they are asked for their keys and receipts before anything
+    /// follows from them.
+    Hosts {
+        /// Who named them.
+        peer: PeerKey,
+        /// Its address, if it has one.
+        address: Option<SocketAddr>,
+        /// Whom it named.
+        hosts: Hosts,
     },
     /// Something worth telling that stopped nothing: a tracker's failure or warning.
     Warning(String),

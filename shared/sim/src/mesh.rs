@@ -180,6 +180,7 @@ impl MeshWorld {
             sisters: sisters.iter().copied().filter(|key| *key != simulated.identity.key()).collect(),
             listing: anatomic_mesh::Listing::Listed,
             issued: wall,
+            claimed: None,
             expires: wall.plus(anatomic_mesh::receipt::DEFAULT_LEASE),
         };
         let Ok(receipt) = Signed::new(receipt, &simulated.identity) else { return };

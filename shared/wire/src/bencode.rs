@@ -77,6 +77,20 @@ impl Dict {
         }
     }
 
+    /// The first strings of a list that are UTF-8.
+    pub(crate) fn texts(&self, key: &str, most: usize) -> Vec<&str> {
+        match self.0.get(key.as_bytes()) {
+            Some(Value::List(items)) => {
+                let texts = items.iter().filter_map(|item| match item {
+                    Value::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
+                    _ => None,
+                });
+                texts.take(most).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// A byte string as text; bytes that are not UTF-8 are replaced.
     pub(crate) fn text(&self, key: &str) -> Option<String> {
         self.bytes(key).map(|bytes| String::from_utf8_lossy(bytes).into_owned())

@@ -11,11 +11,13 @@
 
 mod bridge;
 mod handshake;
+mod hosts;
 mod metadata;
 mod pex;
 
 pub use bridge::BridgeReport;
 pub use handshake::{ExtendedHandshake, ExtensionIds};
+pub use hosts::Hosts;
 pub use metadata::{METADATA_PIECE_LEN, MetadataMessage};
 pub use pex::{Pex, PexFlags, PexPeer};
 
@@ -70,7 +72,8 @@ mod tests {
 
     #[test]
     fn random_payloads_never_panic() {
-        let seeds: [&[u8]; 4] = [
+        let seeds: [&[u8]; 5] = [
+            b"d1:nl17:https://a.example21:http://[2600::1]:4080e1:sl8:http://bee",
             b"d1:md11:ut_metadatai1e6:ut_pexi2ee13:metadata_sizei390e1:pi6881e4:reqqi250e1:v9:AN 0.1.0e",
             b"d8:msg_typei1e5:piecei0e10:total_sizei34256eexxxxxxxx",
             b"d5:added12:abcdefghijkl7:added.f2:\x01\x026:added60:8:added6.f0:7:dropped6:abcdefe",
@@ -91,6 +94,7 @@ mod tests {
             let _ = MetadataMessage::decode(&Bytes::from(bytes.clone()));
             let _ = Pex::decode(&bytes);
             let _ = BridgeReport::decode(&bytes);
+            let _ = Hosts::decode(&bytes);
             let _ = DontHave::decode(&bytes);
         }
     }

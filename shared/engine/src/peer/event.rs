@@ -3,7 +3,7 @@
 //! Only values. Everything in them has been checked against the geometry, if it is known.
 
 use anatomic_core::{Bitfield, Block, PieceIndex};
-use anatomic_wire::extended::BridgeReport;
+use anatomic_wire::extended::{BridgeReport, Hosts};
 use anatomic_wire::handshake::Handshake;
 use bytes::Bytes;
 
@@ -66,6 +66,8 @@ pub(crate) enum PeerEvent {
     MetadataRejected(u32),
     /// What lies behind a node.
     Bridge(BridgeReport),
+    /// Which nodes and supernodes they know.
+    Hosts(Hosts),
 }
 
 /// Whether a block was asked for.

@@ -54,6 +54,7 @@ use std::sync::Arc;
 const UT_METADATA: u8 = 1;
 const LT_DONTHAVE: u8 = 2;
 const AN_BRIDGE: u8 = 3;
+const AN_HOSTS: u8 = 5;
 
 /// What we say right after the handshakes.
 pub(crate) struct Opening<'a> {

@@ -6,11 +6,11 @@ use super::event::{PeerEvent, Standing};
 use super::incoming::{Admission, Stage};
 use super::outgoing::Void;
 use super::phase::Phase;
-use super::{AN_BRIDGE, LT_DONTHAVE, Misbehaviour, Peer, UT_METADATA};
+use super::{AN_BRIDGE, AN_HOSTS, LT_DONTHAVE, Misbehaviour, Peer, UT_METADATA};
 use crate::output::CloseReason;
 use anatomic_core::{PieceIndex, Time};
 use anatomic_wire::extended::{
-    BridgeReport, DontHave, ExtendedHandshake, METADATA_PIECE_LEN, MetadataMessage,
+    BridgeReport, DontHave, ExtendedHandshake, Hosts, METADATA_PIECE_LEN, MetadataMessage,
 };
 use anatomic_wire::message::{BlockRange, Message};
 use bytes::Bytes;
@@ -288,6 +288,7 @@ impl Peer {
                 Err(malformed) => Err(malformed),
             },
             AN_BRIDGE => BridgeReport::decode(payload).map(|report| Some(PeerEvent::Bridge(report))),
+            AN_HOSTS => Hosts::decode(payload).map(|hosts| Some(PeerEvent::Hosts(hosts))),
             // BEP 10: an id that we did not name is ignored.
             _ => Ok(None),
         };

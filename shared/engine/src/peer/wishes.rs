@@ -3,13 +3,13 @@
 //! Only queues messages; they are written by `transmit`.
 
 use super::outgoing::Void;
-use super::{AN_BRIDGE, LT_DONTHAVE, Opening, Peer, UT_METADATA};
+use super::{AN_BRIDGE, AN_HOSTS, LT_DONTHAVE, Opening, Peer, UT_METADATA};
 use crate::config::Role;
 use crate::output::CloseReason;
 use anatomic_core::{Block, Geometry, PieceIndex, Time};
 #[cfg(feature = "bridge")]
 use anatomic_wire::extended::{BridgeReport, DontHave};
-use anatomic_wire::extended::{ExtendedHandshake, ExtensionIds, MetadataMessage};
+use anatomic_wire::extended::{ExtendedHandshake, ExtensionIds, Hosts, MetadataMessage};
 use anatomic_wire::handshake::Handshake;
 use anatomic_wire::message::Message;
 use bytes::Bytes;
@@ -30,6 +30,7 @@ impl Peer {
                     ut_metadata: Some(UT_METADATA),
                     lt_donthave: Some(LT_DONTHAVE),
                     an_bridge: Some(AN_BRIDGE),
+                    an_hosts: Some(AN_HOSTS),
                     ..ExtensionIds::default()
                 },
                 version: Some(self.config.client.clone()),
@@ -186,6 +187,13 @@ impl Peer {
         let Some(id) = self.their_id(|ids| ids.an_bridge) else { return false };
         self.push(&Message::Extended { id, payload: report.encode().into() });
         true
+    }
+
+    /// Tells which nodes and supernodes we know, if the peer listens.
+    pub(crate) fn tell_hosts(&mut self, hosts: &Hosts) {
+        if let Some(id) = self.their_id(|ids| ids.an_hosts) {
+            self.push(&Message::Extended { id, payload: hosts.encode().into() });
+        }
     }
 
     /// Asks for 16 KiB of the info dictionary (BEP 9); false if the peer does not serve it.

@@ -78,6 +78,7 @@ impl Torrent {
                     });
                 }
             }
+            PeerEvent::Hosts(hosts) => self.on_hosts(shared, key, hosts),
             PeerEvent::Extended => {
                 self.extended(shared, key);
                 self.pass_on(shared, key, PeerEvent::Extended);
@@ -159,6 +160,7 @@ impl Torrent {
                 }
             }
         }
+        self.tell_hosts(key);
         if let (Body::Awaiting(fetch), Some(size)) = (&mut self.body, size) {
             fetch.add_source(shared.now, key, size);
             self.ask_metadata(shared.now, Some(key));

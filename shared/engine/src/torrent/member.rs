@@ -16,6 +16,8 @@ pub(crate) struct Member {
     pub dialled: Option<SocketAddr>,
     /// For a node: what lies behind it.
     pub behind: Option<Behind>,
+    /// How often it named hosts.
+    pub named_hosts: u8,
     /// The driver knows that there is something to send.
     pub signalled: bool,
     touched: bool,
@@ -23,7 +25,7 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) const fn new(peer: Peer, dialled: Option<SocketAddr>) -> Self {
-        Self { peer, dialled, behind: None, signalled: false, touched: false }
+        Self { peer, dialled, behind: None, named_hosts: 0, signalled: false, touched: false }
     }
 }
 

@@ -6,6 +6,7 @@ mod choking;
 mod connection;
 mod embody;
 mod fetch;
+mod hosts;
 mod member;
 mod store;
 mod swarm;

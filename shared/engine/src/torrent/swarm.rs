@@ -17,6 +17,7 @@ use crate::shared::Shared;
 use crate::view::Counters;
 use anatomic_core::collections::BTreeSet;
 use anatomic_core::{InfoHash, PeerId, Time};
+use anatomic_wire::extended::Hosts;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub(crate) struct Swarm {
     pub running: bool,
     /// Only trackers may name peers (BEP 27).
     pub private: bool,
+    /// Nodes and supernodes that peers may be told of.
+    pub hosts: Hosts,
     dials: usize,
     /// The engine's limits allow no dial before.
     dial_not_before: Time,
@@ -78,6 +81,7 @@ impl Swarm {
             up: Rate::new(now),
             running: false,
             private: false,
+            hosts: Hosts::default(),
             dials: 0,
             dial_not_before: Time::ZERO,
             banned_ids: BTreeSet::new(),

@@ -32,6 +32,9 @@ pub struct ExtensionIds {
     /// Reports of a node about the swarm behind it (ours).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub an_bridge: Option<u8>,
+    /// Nodes and supernodes that a peer knows (ours).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub an_hosts: Option<u8>,
 }
 
 impl ExtensionIds {
@@ -47,6 +50,7 @@ impl ExtensionIds {
         newer(&mut self.lt_donthave, later.lt_donthave);
         newer(&mut self.upload_only, later.upload_only);
         newer(&mut self.an_bridge, later.an_bridge);
+        newer(&mut self.an_hosts, later.an_hosts);
     }
 }
 
@@ -104,6 +108,7 @@ impl ExtendedHandshake {
             lt_donthave: m.integer("lt_donthave"),
             upload_only: m.integer("upload_only"),
             an_bridge: m.integer("an_bridge"),
+            an_hosts: m.integer("an_hosts"),
         });
         Ok(Self {
             ids,

@@ -371,6 +371,38 @@ mod tests {
         }
     }
 
+    /// The packets of PROTOCOL.md's test vectors.
+    fn vectors() -> String {
+        let v4: IpAddr = "203.0.113.5".parse().unwrap();
+        let v6: IpAddr = "2001:db8::5".parse().unwrap();
+        let peers: Vec<SocketAddr> =
+            vec!["198.51.100.7:6881".parse().unwrap(), "[2001:db8::7]:51413".parse().unwrap()];
+        let announced =
+            UdpReply::Announced { transaction: 9, interval: 1800, incomplete: 3, complete: 4, peers };
+        let counts = vec![SwarmCounts { complete: 4, downloaded: 0, incomplete: 3 }];
+        let hashes = vec![InfoHash([1; 20])];
+        let packets: [(&str, Vec<u8>); 10] = [
+            ("> connect", UdpRequest::Connect { transaction: 9 }.encode()),
+            ("< connect", UdpReply::Connected { transaction: 9, connection: 8 }.encode(v4)),
+            ("> announce", announce("").encode()),
+            ("> announce with URL data", announce("/announce?key=1").encode()),
+            ("< announce over IPv4", announced.encode(v4)),
+            ("< announce over IPv6", announced.encode(v6)),
+            ("> scrape", UdpRequest::Scrape { connection: 8, transaction: 9, hashes }.encode()),
+            ("< scrape", UdpReply::Scraped { transaction: 9, counts }.encode(v4)),
+            ("< error", UdpReply::Refused { transaction: 9, reason: "not planted".into() }.encode(v4)),
+            ("> connect without the magic number, dropped", vec![0; 16]),
+        ];
+        let hex = |packet: &[u8]| packet.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        packets.iter().map(|(name, packet)| format!("{name}: {}\n", hex(packet))).collect()
+    }
+
+    #[test]
+    fn packets_are_those_of_the_protocol_s_vectors() {
+        let made = vectors();
+        assert!(include_str!("../../../../PROTOCOL.md").contains(&made), "\n{made}");
+    }
+
     #[test]
     fn a_connect_without_the_magic_number_is_dropped() {
         let mut packet = UdpRequest::Connect { transaction: 9 }.encode();
