@@ -1,7 +1,10 @@
-//! TLS as a client: one provider of cryptography (`ring`, which WebRTC uses too) and the system's certificates.
+//! TLS: as a client here, as a server in [`certificate`] and [`acme`]. One provider of cryptography (`ring`, which WebRTC uses too) and the system's certificates.
 //!
 //! Every HTTP client of this crate is begun here, because reqwest brings no provider of its own and a second one would
 //! mean a second build of C.
+
+pub mod acme;
+pub mod certificate;
 
 use rustls::ClientConfig;
 use rustls::crypto::{CryptoProvider, ring};
