@@ -60,6 +60,7 @@ mod tests {
             sisters: vec![],
             listing: Listing::Listed,
             issued: UnixTime(1),
+            claimed: None,
             expires: UnixTime(2),
         };
         let receipt = Signed::new(receipt, &node).unwrap();

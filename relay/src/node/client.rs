@@ -62,6 +62,21 @@ pub async fn post<T: Serialize, R: DeserializeOwned>(
     ask(client.post(url).json(body)).await
 }
 
+/// As [`post`], with what went wrong as a document: a caller may know what to do about it.
+///
+/// # Errors
+/// The other side's problem, or [`Problem::without_document`].
+pub async fn post_for<T: Serialize, R: DeserializeOwned>(
+    client: &reqwest::Client,
+    url: &str,
+    body: &T,
+) -> Result<R, Problem> {
+    ask_up_to(client.post(url).json(body), MAX_ANSWER).await.map_err(|failed| match failed {
+        Failed::Problem(problem) => problem,
+        Failed::Silent(reason) => Problem::without_document(reason),
+    })
+}
+
 /// As [`ask`], with a bound of the caller's, and problems apart from silence. An empty answer counts as `null`.
 ///
 /// # Errors

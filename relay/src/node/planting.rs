@@ -6,6 +6,7 @@
 mod adopt;
 mod lease;
 mod record;
+mod withdrawn;
 
 use super::blocks::Blocks;
 use super::clock::Clock;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::broadcast;
 use tracing::{info, warn};
+use withdrawn::Withdrawn;
 
 /// Most planters of one torrent that are remembered.
 const MAX_PLANTERS: usize = 64;
@@ -120,6 +122,8 @@ pub struct Planting {
     blocks: OnceLock<Arc<Blocks>>,
     opened: UnixTime,
     torrents: RwLock<HashMap<InfoHash, Arc<PlantedTorrent>>>,
+    /// What planters took back lately.
+    withdrawn: Withdrawn,
     /// Held while a record is written, so that two writers of one torrent cannot cross.
     writing: Mutex<()>,
     changes: broadcast::Sender<PlantingChange>,
@@ -150,6 +154,7 @@ impl Planting {
             torrents: RwLock::new(
                 torrents.into_iter().map(|torrent| (torrent.info_hash, Arc::new(torrent))).collect(),
             ),
+            withdrawn: Withdrawn::default(),
             writing: Mutex::new(()),
             changes: broadcast::channel(256).0,
         }))
@@ -244,7 +249,10 @@ impl Planting {
         let now = self.clock.now();
         let claim = &request.claim;
         self.admit_planter(&claim.planter)?;
-        claim.check(self.identity.key(), now).map_err(|error| Problem::new(codes::SIGNATURE, error))?;
+        claim.check(self.identity.key(), now).map_err(|error| Problem::of_statement(error, now))?;
+        if self.withdrawn.undoes(claim) {
+            return Err(Problem::new(codes::SIGNATURE, "the planter has withdrawn this claim"));
+        }
         let metainfo = self.read_torrent(request.torrent.as_ref(), &claim.info_hash)?;
         let lease = self.settings.limits.lease.unwrap_or(DEFAULT_LEASE).min(DEFAULT_LEASE);
         let receipt = self.sign(Receipt {
@@ -255,10 +263,20 @@ impl Planting {
             planter: claim.planter,
             sisters: claim.sisters.clone(),
             listing: claim.listing,
-            issued: now,
+            issued: self.later(&claim.info_hash, &claim.planter, now),
+            claimed: Some(claim.issued),
             expires: now.plus(lease),
         })?;
         self.take(receipt, &request.claim, metainfo, &request.trackers)
+    }
+
+    /// When a receipt that takes the place of an older one was written: after that one, even if our clock was set back.
+    fn later(&self, info_hash: &InfoHash, planter: &Key, now: UnixTime) -> UnixTime {
+        let torrent = self.get(info_hash);
+        let receipts = torrent.iter().flat_map(|torrent| &torrent.receipts);
+        let old =
+            receipts.filter(|receipt| receipt.planter == *planter).map(|receipt| receipt.issued.plus(1));
+        old.max().map_or(now, |old| old.max(now))
     }
 
     /// Whether this planter may plant here.
@@ -375,9 +393,8 @@ impl Planting {
     /// Why not, as a problem document.
     pub fn withdraw(&self, request: &WithdrawRequest) -> Result<(), Problem> {
         let withdrawal = &request.withdrawal;
-        withdrawal
-            .check(self.identity.key(), self.clock.now())
-            .map_err(|error| Problem::new(codes::SIGNATURE, error))?;
+        let now = self.clock.now();
+        withdrawal.check(self.identity.key(), now).map_err(|error| Problem::of_statement(error, now))?;
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let torrent = self
             .get(&withdrawal.info_hash)
@@ -386,6 +403,7 @@ impl Planting {
             return Err(Problem::new(codes::NOT_FOUND, "this planter has not planted that torrent here"));
         };
         let mut torrent = (*torrent).clone();
+        self.withdrawn.note(withdrawal, now);
         torrent.receipts.retain(|receipt| receipt.planter != withdrawal.planter);
         torrent.claims.retain(|claim| claim.planter != withdrawal.planter);
         if torrent.receipts.is_empty() { self.drop_torrent(&torrent.info_hash) } else { self.keep(torrent) }

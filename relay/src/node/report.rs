@@ -5,7 +5,7 @@
 
 use super::clock;
 use super::register::register;
-use super::{Planting, PlantingChange, client};
+use super::{Planting, PlantingChange, client, files};
 use crate::supernode::Supernode;
 use crate::supernode::visit;
 use crate::tracker::Tracker;
@@ -15,6 +15,7 @@ use anatomic_mesh::api::{Handover, Problem, Report, Reported, TorrentFile, paths
 use anatomic_mesh::counts::{Counts, MAX_SWARMS, SwarmCount};
 use anatomic_mesh::{Identity, Listing, Signed};
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast::error::RecvError;
@@ -61,6 +62,8 @@ pub struct Reporter {
     pub own: Option<Arc<Supernode>>,
     /// Supernodes that the host named.
     pub supernodes: Vec<String>,
+    /// Where those that supernodes named are kept, so that they are found again when the host's own are gone.
+    pub met: PathBuf,
     /// Which hosts are called that others name.
     pub network: Policy,
 }
@@ -82,6 +85,9 @@ impl Reporter {
         let mut desks: Vec<Desk> = Vec::new();
         desks.extend(self.own.is_some().then(|| desk(None)));
         desks.extend(self.supernodes.iter().cloned().map(|url| desk(Some(url))));
+        let kept = std::fs::read_to_string(&self.met).unwrap_or_default();
+        let kept: Vec<String> = kept.lines().take(MAX_SUPERNODES).map(str::to_owned).collect();
+        self.meet(kept, &mut desks).await;
         let mut said = Said::new();
         let (mut registering, mut reporting, mut counting) =
             (tokio::time::interval(REGISTER), tokio::time::interval(REPORT), tokio::time::interval(COUNT));
@@ -132,7 +138,21 @@ impl Reporter {
                 Err(reason) => warn!(%reason, "could not register; trying again in a minute"),
             }
         }
-        // A supernode that was met and is gone makes room for another.
+        if self.meet(met, desks).await {
+            let mut text = String::new();
+            for url in desks.iter().filter(|desk| !desk.named).filter_map(|desk| desk.url.as_ref()) {
+                text.push_str(url);
+                text.push('\n');
+            }
+            if let Err(error) = files::write(&self.met, text.as_bytes(), files::Access::Default) {
+                debug!(%error, "the supernodes that were met could not be kept");
+            }
+        }
+    }
+
+    /// Reports to these supernodes too, if they prove their keys; whether any is new.
+    async fn meet(&self, met: Vec<String>, desks: &mut Vec<Desk>) -> bool {
+        let before = desks.len();
         for url in met {
             let known = url == self.url || desks.iter().any(|desk| desk.url.as_ref() == Some(&url));
             if known || desks.len() >= MAX_SUPERNODES {
@@ -146,6 +166,7 @@ impl Reporter {
                 Ok(_) | Err(_) => debug!(%url, "a supernode that was named does not prove its key"),
             }
         }
+        desks.len() > before
     }
 
     async fn report_receipts(&self, client: &reqwest::Client, desk: &mut Desk) {

@@ -7,7 +7,7 @@ use super::Planting;
 use super::client;
 use anatomic_core::InfoHash;
 use anatomic_mesh::Key;
-use anatomic_mesh::api::{AdoptRequest, NodeEntry, Offer, Planted, paths};
+use anatomic_mesh::api::{AdoptRequest, NodeEntry, Offer, Planted, Problem, paths};
 use futures_util::future::join_all;
 use tracing::info;
 
@@ -62,10 +62,17 @@ pub async fn replace(
     not.extend([*lost, planting.key()]);
     let mut reasons = Vec::new();
     for node in offered(client, supernodes, info_hash, &not).await.into_iter().take(TRIES) {
-        let Some(request) = planting.adoption(info_hash, node.key, &sisters) else {
+        let request = |at| planting.adoption(info_hash, node.key, &sisters, at);
+        let Some(first) = request(None) else {
             return Err("no lease runs here that a sister could take part in".into());
         };
-        match adopt(client, &node, &request).await {
+        let mut adopted = adopt(client, &node, &first).await;
+        if let Err(Some(clock)) = adopted.as_ref().map_err(Problem::clock)
+            && let Some(again) = request(Some(clock))
+        {
+            adopted = adopt(client, &node, &again).await;
+        }
+        match adopted {
             Ok(()) => {
                 let mut all = sisters.clone();
                 all.push(node.key);
@@ -82,13 +89,13 @@ pub async fn replace(
     Err(reasons.join("; "))
 }
 
-async fn adopt(client: &reqwest::Client, node: &NodeEntry, request: &AdoptRequest) -> Result<(), String> {
+async fn adopt(client: &reqwest::Client, node: &NodeEntry, request: &AdoptRequest) -> Result<(), Problem> {
     let url = format!("{}{}", node.url, paths::ADOPT);
-    let planted: Planted = client::post(client, &url, request).await?;
+    let planted: Planted = client::post_for(client, &url, request).await?;
     let receipt = &planted.receipt;
     if receipt.node == node.key && receipt.info_hash == request.adoption.info_hash {
         Ok(())
     } else {
-        Err("its receipt is about something else".into())
+        Err(Problem::without_document("its receipt is about something else"))
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! Decides nothing of the protocol; says how far it is.
 
-use crate::node::client::{self, ask, post};
+use crate::node::client::{self, ask, post, post_for};
 pub mod health;
 
 use crate::node::clock;
 use anatomic_core::InfoHash;
 use anatomic_mesh::api::{
-    Handover, Indexed, Offer, PlantRequest, Planted, WellKnown, WithdrawRequest, paths,
+    Handover, Indexed, Offer, PlantRequest, Planted, Problem, WellKnown, WithdrawRequest, paths,
 };
 pub use anatomic_mesh::planter::{Failure, Outcome};
 use anatomic_mesh::planter::{Output, Progress, Wish};
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// An answer that came back.
 enum Answer {
     Offer(String, Result<Offer, String>),
-    Planted(Key, Result<Planted, String>),
+    Planted(Key, Result<Planted, Problem>),
     Indexed(String, Result<Indexed, String>),
 }
 
@@ -49,9 +49,8 @@ pub async fn plant(
                     Answer::Offer(supernode, offer)
                 })),
                 Output::Plant { node, request } => drop(requests.spawn(async move {
-                    let planted =
-                        post::<PlantRequest, _>(&client, &format!("{}{}", node.url, paths::PLANT), &request)
-                            .await;
+                    let url = format!("{}{}", node.url, paths::PLANT);
+                    let planted = post_for::<PlantRequest, _>(&client, &url, &request).await;
                     Answer::Planted(node.key, planted)
                 })),
                 Output::HandOver { supernode, handover } => drop(requests.spawn(async move {
@@ -118,13 +117,22 @@ async fn withdraw(
     identity: &Identity,
 ) -> Result<(), String> {
     let host: WellKnown = ask(client.get(format!("{url}{}", paths::WELL_KNOWN))).await?;
-    let withdrawal = Withdrawal {
+    let mut withdrawal = Withdrawal {
         info_hash: *info_hash,
         node: host.key,
         planter: identity.key(),
         reach: Reach::Everywhere,
         issued: clock::now(),
+        at: None,
     };
-    let withdrawal = Signed::new(withdrawal, identity).map_err(|error| error.to_string())?;
-    post::<_, ()>(client, &format!("{url}{}", paths::WITHDRAW), &WithdrawRequest { withdrawal }).await
+    let url = format!("{url}{}", paths::WITHDRAW);
+    loop {
+        let signed = Signed::new(withdrawal.clone(), identity).map_err(|error| error.to_string())?;
+        let told = post_for::<_, ()>(client, &url, &WithdrawRequest { withdrawal: signed }).await;
+        match told.as_ref().map_err(Problem::clock) {
+            // Its clock is another: once more, by that.
+            Err(Some(clock)) if withdrawal.at.is_none() => withdrawal.at = Some(clock),
+            _ => return told.map_err(|problem| problem.to_string()),
+        }
+    }
 }

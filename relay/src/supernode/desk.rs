@@ -4,11 +4,11 @@
 
 use super::index::{Entry, Known, TorrentRow};
 use super::{Supernode, failed};
-use crate::node::clock;
 use anatomic_core::Metainfo;
 use anatomic_mesh::api::{
     Handover, Indexed, Problem, RefusedReceipt, Report, Reported, TorrentFile, WithdrawRequest, codes,
 };
+use anatomic_mesh::signed::MAX_DRIFT;
 use anatomic_mesh::{Key, Listing, Receipt, Signed};
 use tracing::info;
 
@@ -85,7 +85,7 @@ impl Supernode {
             return Err(Problem::new(codes::SIGNATURE, format!("no receipt could be taken: {reason}")));
         }
         let entry = entry(&handover, accepted, handover.torrent.as_ref())?;
-        self.index.put(vec![entry], clock::now()).await.map_err(|error| failed(&error))?;
+        self.index.put(vec![entry], self.index.now()).await.map_err(|error| failed(&error))?;
         info!(torrent = %info_hash, receipts = indexed.accepted, "indexed");
         Ok(indexed)
     }
@@ -93,7 +93,7 @@ impl Supernode {
     /// Whether a receipt runs, and its node proved itself at the address that it names; a node that is not known yet is
     /// visited.
     async fn check(&self, receipt: &Signed<Receipt>) -> Result<(), String> {
-        receipt.check_time(clock::now()).map_err(|error| error.to_string())?;
+        receipt.check_time(self.index.now()).map_err(|error| error.to_string())?;
         let url = receipt.url.trim_end_matches('/');
         if self.known(receipt.node).await?.is_none_or(|known| known.entry.url != url) {
             // A node of another supernode, or one that moved: look for ourselves.
@@ -127,7 +127,7 @@ impl Supernode {
         if nodes.any(|other| other != node) || report.counts.iter().any(|counts| counts.node != node) {
             return Err(Problem::new(codes::MALFORMED, "a node reports what it signed itself"));
         }
-        let now = clock::now();
+        let now = self.index.now();
         let mut reported = Reported::default();
         let mut entries = Vec::new();
         for (at, handover) in report.handovers.iter().enumerate() {
@@ -158,7 +158,11 @@ impl Supernode {
             self.index.put(entries, now).await.map_err(|error| failed(&error))?;
         }
         for counts in &report.counts {
-            reported.accepted += self.index.put_counts(counts, now).await.map_err(|error| failed(&error))?;
+            // The node itself counted just now, whatever its clock shows; what is older is played back.
+            let is_fresh = counts.issued.plus(MAX_DRIFT) >= now;
+            let counted = if is_fresh { now } else { counts.issued };
+            reported.accepted +=
+                self.index.put_counts(counts, counted).await.map_err(|error| failed(&error))?;
         }
         Ok(reported)
     }
@@ -169,7 +173,8 @@ impl Supernode {
     /// Why not.
     pub async fn withdraw(&self, request: &WithdrawRequest) -> Result<(), Problem> {
         let withdrawal = &request.withdrawal;
-        withdrawal.check(self.key(), clock::now()).map_err(|error| Problem::new(codes::SIGNATURE, error))?;
+        let now = self.index.now();
+        withdrawal.check(self.key(), now).map_err(|error| Problem::of_statement(error, now))?;
         if self.index.withdraw(withdrawal).await.map_err(|error| failed(&error))? {
             Ok(())
         } else {

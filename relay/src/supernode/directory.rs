@@ -5,7 +5,6 @@
 
 use super::index::Known;
 use super::{LIVING, Supernode, aged, failed, visit};
-use crate::node::clock;
 use anatomic_core::InfoHash;
 use anatomic_core::ids::to_hex;
 use anatomic_mesh::Key;
@@ -32,7 +31,7 @@ impl Supernode {
     /// # Errors
     /// When the index cannot be written.
     pub async fn list(&self, node: &NodeEntry) -> Result<(), Problem> {
-        self.index.put_node(node, "", clock::now()).await.map_err(|error| failed(&error))
+        self.index.put_node(node, "", self.index.now()).await.map_err(|error| failed(&error))
     }
 
     /// A node or supernode asks to be listed: it is visited, and what it says and proves is taken.
@@ -41,7 +40,7 @@ impl Supernode {
     /// Why it is not listed.
     pub async fn register(&self, url: &str) -> Result<Registered, Problem> {
         let url = url.trim_end_matches('/');
-        let now = clock::now();
+        let now = self.index.now();
         let fresh = |seen: u64| now.0.saturating_sub(seen) < FRESH;
         let node = self.index.node_at(url).await.map_err(|error| failed(&error))?;
         if !node.is_some_and(|known| fresh(known.seen.0)) {
@@ -59,7 +58,7 @@ impl Supernode {
         }
         let visited =
             visit::visit(url, self.network).await.map_err(|reason| Problem::new(codes::MALFORMED, reason))?;
-        let now = clock::now();
+        let now = self.index.now();
         if let Some(node) = &visited.node {
             let is_new = self.index.node(&node.key).await.map_err(|error| failed(&error))?.is_none();
             self.index.put_node(node, &visited.network, now).await.map_err(|error| failed(&error))?;
@@ -84,7 +83,7 @@ impl Supernode {
         not: &[Key],
         torrent: Option<&InfoHash>,
     ) -> Result<Offer, Problem> {
-        let now = clock::now();
+        let now = self.index.now();
         let mut nodes = self.index.nodes().await.map_err(|error| failed(&error))?;
         let mut taken: Vec<String> = Vec::new();
         let mut not = not.to_vec();
@@ -113,7 +112,7 @@ impl Supernode {
     /// When the index cannot be read.
     pub async fn node(&self, key: &Key) -> Result<Option<NodeEntry>, Problem> {
         let known = self.index.node(key).await.map_err(|error| failed(&error))?;
-        Ok(known.map(|known| aged(known.entry, known.seen, clock::now())))
+        Ok(known.map(|known| aged(known.entry, known.seen, self.index.now())))
     }
 
     /// Everybody who is known.
@@ -121,7 +120,7 @@ impl Supernode {
     /// # Errors
     /// When the index cannot be read.
     pub async fn directory(&self) -> Result<Directory, Problem> {
-        let now = clock::now();
+        let now = self.index.now();
         let nodes = self.index.nodes().await.map_err(|error| failed(&error))?;
         let nodes = nodes.into_iter().map(|known| aged(known.entry, known.seen, now)).collect();
         Ok(Directory { nodes, supernodes: self.living_supernodes().await? })
@@ -129,7 +128,7 @@ impl Supernode {
 
     /// Living supernodes, this one first.
     pub(super) async fn living_supernodes(&self) -> Result<Vec<SupernodeEntry>, Problem> {
-        let now = clock::now();
+        let now = self.index.now();
         let others = self.index.supernodes().await.map_err(|error| failed(&error))?;
         let others = others.into_iter().filter(|other| other.key != self.key()).map(|other| SupernodeEntry {
             key: other.key,
@@ -148,7 +147,12 @@ impl Supernode {
         loop {
             timer.tick().await;
             if ticks.is_multiple_of(6)
-                && let Err(error) = self.index.prune(clock::now()).await
+                && let Err(error) = self.index.set_clock().await
+            {
+                warn!(%error, "could not look at the index's clock");
+            }
+            if ticks.is_multiple_of(6)
+                && let Err(error) = self.index.prune(self.index.now()).await
             {
                 warn!(%error, "could not tidy the index");
             }
@@ -159,7 +163,7 @@ impl Supernode {
 
     /// Visits whoever is due.
     pub(super) async fn renew(self: &Arc<Self>) {
-        let due = match self.index.take_due(RENEW, VISITS.1, clock::now()).await {
+        let due = match self.index.take_due(RENEW, VISITS.1, self.index.now()).await {
             Ok(due) => due,
             Err(error) => return warn!(%error, "could not read the directory"),
         };

@@ -6,12 +6,11 @@
 use super::index::{Entry, Follow, TorrentRow};
 use super::{LIVING, Supernode, failed};
 use crate::node::client;
-use crate::node::clock;
 use anatomic_core::Metainfo;
 use anatomic_mesh::api::{Directory, FeedEntry, FeedKind, FeedPage, Problem, codes, paths};
 use anatomic_mesh::counts::Counts;
 use anatomic_mesh::feed::{FeedHead, MAX_ENTRIES, digest};
-use anatomic_mesh::{Key, Listing, Reach, Receipt, Signed, Withdrawal};
+use anatomic_mesh::{Key, Listing, Reach, Receipt, Signed, UnixTime, Withdrawal};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,11 +42,11 @@ struct Facts {
 }
 
 /// Verifies the entries of a page, each by itself.
-fn verify(entries: Vec<FeedEntry>) -> Facts {
+fn verify(entries: Vec<FeedEntry>, now: UnixTime) -> Facts {
     let mut facts = Facts::default();
     for entry in entries {
         let taken = match entry.kind {
-            FeedKind::Receipt => receipt(&entry).map(|entry| facts.entries.push(entry)),
+            FeedKind::Receipt => receipt(&entry, now).map(|entry| facts.entries.push(entry)),
             FeedKind::Withdrawal => Signed::<Withdrawal>::from_bytes(&entry.statement.0)
                 .ok()
                 .filter(|withdrawal| withdrawal.reach == Reach::Everywhere)
@@ -65,9 +64,9 @@ fn verify(entries: Vec<FeedEntry>) -> Facts {
 }
 
 /// The receipt of an entry, with what is known of its torrent. A torrent that is not the receipt's proves a liar.
-fn receipt(entry: &FeedEntry) -> Option<Entry> {
+fn receipt(entry: &FeedEntry, now: UnixTime) -> Option<Entry> {
     let receipt = Signed::<Receipt>::from_bytes(&entry.statement.0).ok()?;
-    if receipt.listing == Listing::Unlisted || receipt.check_time(clock::now()).is_err() {
+    if receipt.listing == Listing::Unlisted || receipt.check_time(now).is_err() {
         return None;
     }
     let row = match &entry.torrent {
@@ -105,7 +104,7 @@ impl Supernode {
             since,
             next: u64::try_from(next).unwrap_or(0),
             digest: digest(&entries),
-            issued: clock::now(),
+            issued: self.index.now(),
         };
         let head = Signed::new(head, &self.identity).map_err(|error| Problem::new(codes::INTERNAL, error))?;
         Ok(FeedPage { head, entries, more })
@@ -146,7 +145,7 @@ impl Supernode {
                 debug!(%url, %problem, "a supernode that was named does not answer");
             }
         }
-        let now = clock::now();
+        let now = self.index.now();
         let is_living = |follow: &Follow| now.0.saturating_sub(follow.seen.0) <= LIVING;
         let mut living = known;
         living.retain(|follow| follow.key != self.key() && is_living(follow));
@@ -172,7 +171,7 @@ impl Supernode {
             let page: FeedPage =
                 client::ask_up_to(client.get(url), MAX_PAGE).await.map_err(|failed| failed.to_string())?;
             page.head
-                .check(follow.key, since, &page.entries, clock::now())
+                .check(follow.key, since, &page.entries, self.index.now())
                 .map_err(|error| format!("its page does not hold: {error}"))?;
             if index.is_some_and(|index| index != page.head.index) && since > 0 {
                 // It lost its index: what it has now begins anew.
@@ -185,7 +184,8 @@ impl Supernode {
             }
             index = Some(page.head.index);
             let (next, more, count) = (page.head.next, page.more, page.entries.len());
-            let facts = tokio::task::spawn_blocking(move || verify(page.entries))
+            let now = self.index.now();
+            let facts = tokio::task::spawn_blocking(move || verify(page.entries, now))
                 .await
                 .map_err(|error| error.to_string())?;
             if facts.refused > 0 {
@@ -211,7 +211,7 @@ impl Supernode {
     }
 
     async fn take_facts(self: &Arc<Self>, facts: Facts) -> Result<(), sqlx::Error> {
-        let now = clock::now();
+        let now = self.index.now();
         for withdrawal in &facts.withdrawals {
             self.index.withdraw(withdrawal).await?;
         }
@@ -240,7 +240,8 @@ impl Supernode {
         }
         for counts in &facts.counts {
             if !self.index.has_counts(counts).await? {
-                self.index.put_counts(counts, now).await?;
+                // It was on its way for we do not know how long.
+                self.index.put_counts(counts, counts.issued.min(now)).await?;
             }
         }
         Ok(())

@@ -14,7 +14,6 @@ pub mod words;
 pub use index::Index;
 
 use crate::node::blocks::Blocks;
-use crate::node::clock;
 use anatomic_core::address::Policy;
 use anatomic_core::{InfoHash, Magnet, Metainfo};
 use anatomic_mesh::api::{Lookup, NodeEntry, Problem, SupernodeEntry, codes, paths};
@@ -79,7 +78,7 @@ impl Supernode {
         if self.is_blocked(info_hash) {
             return Ok(None);
         }
-        let now = clock::now();
+        let now = self.index.now();
         let Some(row) = self.index.torrent(info_hash).await.map_err(|error| failed(&error))? else {
             return Ok(None);
         };
@@ -125,7 +124,7 @@ impl Supernode {
         let Some(torrent) = torrent else { return Ok(None) };
         let metainfo =
             Metainfo::from_torrent(&torrent).map_err(|error| Problem::new(codes::INTERNAL, error))?;
-        let (nodes, _) = self.nodes_of(info_hash, clock::now()).await?;
+        let (nodes, _) = self.nodes_of(info_hash, self.index.now()).await?;
         Ok(Some(link::torrent(&metainfo, &nodes, std::slice::from_ref(&self.url)).to_torrent()))
     }
 
@@ -137,7 +136,7 @@ impl Supernode {
         if self.is_blocked(info_hash) {
             return Ok(None);
         }
-        let (nodes, _) = self.nodes_of(info_hash, clock::now()).await?;
+        let (nodes, _) = self.nodes_of(info_hash, self.index.now()).await?;
         let announces: Vec<String> = nodes
             .into_iter()
             .filter(|node| Some(node.key) != not && node.seen.is_some_and(|age| age <= LIVING))

@@ -3,7 +3,6 @@
 //! How rows are found is the index's business; what they look like in JSON is `anatomic_mesh::api`'s.
 
 use super::{Supernode, failed, words};
-use crate::node::clock;
 use anatomic_core::{InfoHash, Magnet};
 use anatomic_mesh::api::{Found, Health, Hit, Problem, codes};
 
@@ -27,7 +26,7 @@ impl Supernode {
         if words.is_empty() {
             return Err(Problem::new(codes::MALFORMED, "a search has at least one word: ?q=WORDS"));
         }
-        let now = clock::now();
+        let now = self.index.now();
         let limit = limit.clamp(1, MAX_HITS);
         let rows = self.index.search(&words, limit + 1, offset, now).await.map_err(|error| failed(&error))?;
         let more = rows.len() > limit;
@@ -64,6 +63,6 @@ impl Supernode {
         let client = crate::node::client::new(crate::planter::health::PATIENCE)
             .map_err(|reason| Problem::new(codes::INTERNAL, reason))?;
         let asked = crate::planter::health::ask_nodes(&client, info_hash, nodes).await;
-        Ok(Some(Health::new(*info_hash, &[lookup], &asked, clock::now())))
+        Ok(Some(Health::new(*info_hash, &[lookup], &asked, self.index.now())))
     }
 }

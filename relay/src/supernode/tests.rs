@@ -1,6 +1,7 @@
 //! Rules of the supernode's index.
 
 use super::*;
+use crate::node::clock;
 use anatomic_mesh::api::{Announce, FeedKind, Handover, Planting, TorrentFile, WithdrawRequest};
 use anatomic_mesh::counts::{Counts, Peers, SwarmCount};
 use anatomic_mesh::{Identity, Listing, Withdrawal};
@@ -66,6 +67,7 @@ fn receipt(node: &Identity, url: &str, info_hash: InfoHash, lease: u64) -> Signe
         sisters: vec![],
         listing: Listing::Listed,
         issued: now,
+        claimed: None,
         expires: now.plus(lease),
     };
     Signed::new(receipt, node).unwrap()
@@ -211,6 +213,7 @@ async fn planted(bed: &Bed, hash: InfoHash, name: &str, listing: Listing) {
         sisters: vec![],
         listing,
         issued: now,
+        claimed: None,
         expires: now.plus(1_000),
     };
     let receipts = vec![Signed::new(receipt, &identity).unwrap()];
@@ -305,6 +308,7 @@ async fn a_withdrawn_receipt_does_not_come_back_but_a_younger_one_does() {
         planter: planter.key(),
         reach: anatomic_mesh::Reach::Everywhere,
         issued: clock::now(),
+        at: None,
     };
     let request = WithdrawRequest { withdrawal: Signed::new(withdrawal, &planter).unwrap() };
     bed.supernode.withdraw(&request).await.unwrap();

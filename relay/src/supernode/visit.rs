@@ -3,7 +3,6 @@
 //! Addresses that strangers name are resolved, judged, and only then called, at just the address that was judged; no
 //! redirect is followed.
 
-use crate::node::clock;
 use crate::node::register::innermost;
 use anatomic_core::address::Policy;
 use anatomic_core::ids::to_hex;
@@ -114,9 +113,7 @@ fn judge(url: &str, challenge: &str, document: WellKnown, network: String) -> Re
     if proof.key != document.key {
         return Err(format!("{url} proves another key than it names"));
     }
-    proof
-        .check(challenge, url, clock::now())
-        .map_err(|error| format!("the proof of {url} does not hold: {error}"))?;
+    proof.check(challenge, url).map_err(|error| format!("the proof of {url} does not hold: {error}"))?;
     let node = document.node.map(|node| judge_node(url, document.key, node)).transpose()?;
     let supernode = document.supernode.filter(|entry| entry.key == document.key && entry.url == url);
     if node.is_none() && supernode.is_none() {

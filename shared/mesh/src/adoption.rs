@@ -95,6 +95,7 @@ mod tests {
             listing: Listing::Listed,
             // Long ago: an adoption may come at the end of a lease.
             issued: UnixTime(1_790_000_000),
+            at: None,
         };
         let receipt = Receipt {
             info_hash: InfoHash([receipt_of; 20]),
@@ -105,6 +106,7 @@ mod tests {
             sisters: vec![],
             listing: Listing::Listed,
             issued: NOW,
+            claimed: None,
             expires: NOW.plus(100),
         };
         let adoption = Adoption {

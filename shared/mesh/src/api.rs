@@ -28,6 +28,8 @@ pub use search::{Found, Hit};
 pub mod paths {
     /// `GET`: [`super::WellKnown`]; with `?challenge=TEXT` it carries a proof.
     pub const WELL_KNOWN: &str = "/.well-known/anatomic";
+    /// `GET`: the OpenAPI document of all this.
+    pub const OPENAPI: &str = "/api/v1/openapi.json";
     /// Node, `POST` [`super::PlantRequest`]: [`super::Planted`].
     pub const PLANT: &str = "/api/v1/plant";
     /// Node and supernode, `POST` [`super::WithdrawRequest`]: nothing (204).

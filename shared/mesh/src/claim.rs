@@ -34,8 +34,10 @@ pub struct Claim {
     pub sisters: Vec<Key>,
     /// Whether search may find it.
     pub listing: Listing,
-    /// When it was written.
+    /// When it was written, by the planter's clock: orders the planter's own claims and withdrawals.
     pub issued: UnixTime,
+    /// The same moment by the node's clock, where the node said that it is another.
+    pub at: Option<UnixTime>,
 }
 
 impl Claim {
@@ -44,7 +46,7 @@ impl Claim {
     /// # Errors
     /// [`SignedError::WrongSigner`] if it names another node, [`SignedError::Time`] if it is stale.
     pub fn check(&self, node: Key, now: UnixTime) -> Result<(), SignedError> {
-        fresh(self.node, self.issued, node, now)
+        fresh(self.node, self.at.unwrap_or(self.issued), node, now)
     }
 }
 
@@ -64,6 +66,7 @@ impl Statement for Claim {
             ("sisters", signed::keys_item(&self.sisters)),
         ];
         entries.extend(self.info_hash_v2.map(|hash| ("info_hash_v2", Item::from(&hash[..]))));
+        entries.extend(self.at.map(|at| ("at", Item::from(at.0))));
         if self.listing == Listing::Unlisted {
             entries.push(("unlisted", Item::Integer(1)));
         }
@@ -79,6 +82,7 @@ impl Statement for Claim {
             sisters: signed::keys(body, "sisters")?,
             listing: signed::listing(body),
             issued: signed::time(body, "issued")?,
+            at: signed::optional_time(body, "at")?,
         })
     }
 }
@@ -104,8 +108,10 @@ pub struct Withdrawal {
     pub planter: Key,
     /// How far it reaches.
     pub reach: Reach,
-    /// When it was written. Receipts that are younger stay.
+    /// When it was written, by the planter's clock. Receipts of claims that are younger stay.
     pub issued: UnixTime,
+    /// The same moment by the clock of who is told, where that one said that it is another.
+    pub at: Option<UnixTime>,
 }
 
 impl Withdrawal {
@@ -114,7 +120,7 @@ impl Withdrawal {
     /// # Errors
     /// [`SignedError::WrongSigner`] if it names another node, [`SignedError::Time`] if it is stale.
     pub fn check(&self, node: Key, now: UnixTime) -> Result<(), SignedError> {
-        fresh(self.node, self.issued, node, now)
+        fresh(self.node, self.at.unwrap_or(self.issued), node, now)
     }
 }
 
@@ -132,6 +138,7 @@ impl Statement for Withdrawal {
             ("node", Item::from(&self.node.0[..])),
             ("planter", Item::from(&self.planter.0[..])),
         ];
+        entries.extend(self.at.map(|at| ("at", Item::from(at.0))));
         if self.reach == Reach::Everywhere {
             entries.push(("everywhere", Item::Integer(1)));
         }
@@ -145,6 +152,7 @@ impl Statement for Withdrawal {
             planter: Key(signed::array(body, "planter")?),
             reach: if body.get(b"everywhere").is_some() { Reach::Everywhere } else { Reach::Here },
             issued: signed::time(body, "issued")?,
+            at: signed::optional_time(body, "at")?,
         })
     }
 }
@@ -170,6 +178,7 @@ mod tests {
             sisters: vec![Key([2; 32])],
             listing: Listing::Unlisted,
             issued: UnixTime(1_800_000_000),
+            at: None,
         }
     }
 
@@ -187,6 +196,17 @@ mod tests {
         assert_eq!(claim.check(Key([1; 32]), claim.issued.plus(MAX_SKEW)), Ok(()));
         assert_eq!(claim.check(Key([1; 32]), claim.issued.plus(MAX_SKEW + 1)), Err(SignedError::Time));
         assert_eq!(claim.check(Key([2; 32]), claim.issued), Err(SignedError::WrongSigner));
+    }
+
+    #[test]
+    fn a_claim_is_fresh_by_the_clock_of_the_node_that_told_it() {
+        let planter = Identity::from_seed([5; 32]);
+        let now = UnixTime(1_800_003_600);
+        assert_eq!(claim(&planter).check(Key([1; 32]), now), Err(SignedError::Time));
+        let again = Claim { at: Some(now), ..claim(&planter) };
+        let read: Signed<Claim> = Signed::new(again.clone(), &planter).unwrap().to_string().parse().unwrap();
+        assert_eq!((&*read, read.check(Key([1; 32]), now)), (&again, Ok(())));
+        assert_eq!(read.check(Key([1; 32]), now.plus(MAX_SKEW + 1)), Err(SignedError::Time), "and no longer");
     }
 
     #[test]

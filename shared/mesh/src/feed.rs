@@ -57,7 +57,7 @@ impl FeedHead {
         if entries.len() > MAX_ENTRIES || last > self.next || self.digest != digest(entries) {
             return Err(SignedError::Malformed);
         }
-        if now.0.abs_diff(self.issued.0) > signed::MAX_SKEW { Err(SignedError::Time) } else { Ok(()) }
+        if now.0.abs_diff(self.issued.0) > signed::MAX_DRIFT { Err(SignedError::Time) } else { Ok(()) }
     }
 }
 
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(head.check(key, 4, &entries, NOW), Ok(()));
         assert_eq!(head.check(Key([2; 32]), 4, &entries, NOW), Err(SignedError::WrongSigner));
         assert_eq!(head.check(key, 3, &entries, NOW), Err(SignedError::WrongSigner));
-        assert_eq!(head.check(key, 4, &entries, NOW.plus(601)), Err(SignedError::Time));
+        assert_eq!(head.check(key, 4, &entries, NOW.plus(signed::MAX_DRIFT + 1)), Err(SignedError::Time));
         for other in [vec![entry(5)], vec![entry(9), entry(5)], vec![entry(5), entry(10)], vec![]] {
             assert_eq!(head.check(key, 4, &other, NOW), Err(SignedError::Malformed));
         }

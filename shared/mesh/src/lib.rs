@@ -19,6 +19,8 @@ pub mod receipt;
 pub mod sharing;
 pub mod signed;
 mod text;
+#[cfg(test)]
+mod vectors;
 
 pub use adoption::Adoption;
 pub use claim::{Claim, Listing, Reach, Withdrawal};

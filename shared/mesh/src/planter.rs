@@ -7,7 +7,9 @@
 #[cfg(test)]
 mod tests;
 
-use crate::api::{Handover, Indexed, NodeEntry, Offer, PlantRequest, Planted, Planting, TorrentFile};
+use crate::api::{
+    Handover, Indexed, NodeEntry, Offer, PlantRequest, Planted, Planting, Problem, TorrentFile,
+};
 use crate::{Claim, Identity, Key, Listing, Receipt, Signed, UnixTime, link};
 use anatomic_core::collections::BTreeMap;
 use anatomic_core::{Magnet, Metainfo};
@@ -196,6 +198,8 @@ enum State {
 struct Candidate {
     node: NodeEntry,
     state: State,
+    /// What the node's clock shows, if it said so: it is another than ours, and claims for it name its time.
+    clock: Option<UnixTime>,
 }
 
 /// What the planter waits for.
@@ -293,12 +297,19 @@ impl Planter {
         }
     }
 
-    /// The answer to [`Output::Plant`].
-    pub fn handle_planted(&mut self, node: Key, answer: Result<Planted, String>) {
+    /// The answer to [`Output::Plant`]. A node whose clock is another is asked once more, by its own clock.
+    pub fn handle_planted(&mut self, node: Key, answer: Result<Planted, Problem>) {
         let found = self.candidates.iter_mut().find(|(_, candidate)| candidate.node.key == node);
         let Some((_, candidate)) = found.filter(|_| self.phase == Phase::Nodes) else { return };
         let State::Asked(told) = candidate.state.clone() else { return };
         let url = candidate.node.url.clone();
+        if let Some(clock) = answer.as_ref().err().and_then(Problem::clock)
+            && candidate.clock.is_none()
+        {
+            candidate.clock = Some(clock);
+            return self.ask_again(node, told);
+        }
+        let answer = answer.map_err(|problem| problem.to_string());
         match answer.and_then(|planted| self.checked(node, planted)) {
             Ok(receipt) => {
                 self.set(node, State::Accepted { receipt: Box::new(receipt), told });
@@ -355,7 +366,8 @@ impl Planter {
         let is_new = self.candidates.values().all(|known| known.node.key != node.key);
         // Twice as many as wanted are spares enough.
         if is_new && self.candidates.len() < 2 * MAX_NODES {
-            self.candidates.insert(self.candidates.len(), Candidate { node, state: State::Spare });
+            self.candidates
+                .insert(self.candidates.len(), Candidate { node, state: State::Spare, clock: None });
         }
     }
 
@@ -452,7 +464,13 @@ impl Planter {
     }
 
     fn ask_node(&mut self, key: Key, family: &[Key]) {
-        let sisters = sisters(family, key);
+        self.ask_again(key, sisters(family, key));
+    }
+
+    /// Sends the node a claim that names these sisters.
+    fn ask_again(&mut self, key: Key, sisters: Vec<Key>) {
+        let found = self.candidates.values().find(|candidate| candidate.node.key == key);
+        let at = found.and_then(|candidate| candidate.clock);
         let magnet = self.wish.subject.magnet();
         let claim = Claim {
             info_hash: magnet.info_hash,
@@ -462,6 +480,7 @@ impl Planter {
             sisters: sisters.clone(),
             listing: self.wish.listing,
             issued: self.now,
+            at,
         };
         // The claim names our own key, so signing cannot fail.
         let Ok(claim) = Signed::new(claim, &self.identity) else { return };

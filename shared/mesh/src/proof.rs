@@ -3,7 +3,7 @@
 //! Asked with `/.well-known/anatomic?challenge=…`; the asker makes the challenge and must have reached the address itself.
 
 use crate::identity::Key;
-use crate::signed::{self, MAX_SKEW, SignedError, Statement, UnixTime};
+use crate::signed::{self, SignedError, Statement, UnixTime};
 use anatomic_core::bencode::{Item, Value};
 
 /// Longest challenge in bytes.
@@ -18,20 +18,17 @@ pub struct Proof {
     pub url: String,
     /// What the asker sent; also part of what is signed, so an old answer is worth nothing.
     pub challenge: String,
-    /// When it was written.
+    /// When it was written, by the clock of who answers. Nothing depends on it: the challenge makes the proof fresh.
     pub issued: UnixTime,
 }
 
 impl Proof {
-    /// Checks that the proof answers `challenge`, for `url`, now.
+    /// Checks that the proof answers `challenge`, which was made just now, for `url`.
     ///
     /// # Errors
-    /// [`SignedError::WrongSigner`] if it is about another address or challenge, [`SignedError::Time`] if it is stale.
-    pub fn check(&self, challenge: &str, url: &str, now: UnixTime) -> Result<(), SignedError> {
-        if self.challenge != challenge || self.url != url {
-            return Err(SignedError::WrongSigner);
-        }
-        if now.0.abs_diff(self.issued.0) > MAX_SKEW { Err(SignedError::Time) } else { Ok(()) }
+    /// [`SignedError::WrongSigner`] if it is about another address or challenge.
+    pub fn check(&self, challenge: &str, url: &str) -> Result<(), SignedError> {
+        if self.challenge == challenge && self.url == url { Ok(()) } else { Err(SignedError::WrongSigner) }
     }
 }
 
@@ -74,9 +71,8 @@ mod tests {
         let (challenge, url) = ("abc".to_owned(), "http://127.0.0.1:8080".to_owned());
         let signed = Signed::new(Proof { key: node.key(), url, challenge, issued: now }, &node).unwrap();
         let read: Signed<Proof> = signed.to_string().parse().unwrap();
-        assert_eq!(read.check("abc", "http://127.0.0.1:8080", now), Ok(()));
-        assert_eq!(read.check("abd", "http://127.0.0.1:8080", now), Err(SignedError::WrongSigner));
-        assert_eq!(read.check("abc", "http://evil.example", now), Err(SignedError::WrongSigner));
-        assert_eq!(read.check("abc", "http://127.0.0.1:8080", now.plus(601)), Err(SignedError::Time));
+        assert_eq!(read.check("abc", "http://127.0.0.1:8080"), Ok(()));
+        assert_eq!(read.check("abd", "http://127.0.0.1:8080"), Err(SignedError::WrongSigner));
+        assert_eq!(read.check("abc", "http://evil.example"), Err(SignedError::WrongSigner));
     }
 }

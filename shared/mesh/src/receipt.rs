@@ -4,7 +4,7 @@
 
 use crate::claim::Listing;
 use crate::identity::Key;
-use crate::signed::{self, MAX_SKEW, SignedError, Statement, UnixTime};
+use crate::signed::{self, MAX_DRIFT, SignedError, Statement, UnixTime};
 use anatomic_core::bencode::{Item, Value};
 use anatomic_core::{InfoHash, Sha256Hash};
 
@@ -30,19 +30,28 @@ pub struct Receipt {
     pub sisters: Vec<Key>,
     /// Whether search may find it. Supernodes pass receipts of unlisted torrents to nobody.
     pub listing: Listing,
-    /// When it was written.
+    /// When it was written, by the node's clock. Of two receipts of a node for one planter the later counts.
     pub issued: UnixTime,
+    /// When the planter's claim was written, by the planter's clock: a withdrawal takes away what was claimed before it.
+    /// `None` in receipts of older versions.
+    pub claimed: Option<UnixTime>,
     /// When the lease ends.
     pub expires: UnixTime,
 }
 
 impl Receipt {
-    /// Checks that the lease runs at `now`.
+    /// When the planter wished for it, to be compared with the planter's withdrawals.
+    #[must_use]
+    pub fn wished(&self) -> UnixTime {
+        self.claimed.unwrap_or(self.issued)
+    }
+
+    /// Checks that the lease runs at `now`. The node's clock may be ahead by [`MAX_DRIFT`].
     ///
     /// # Errors
     /// [`SignedError::Time`] if it ended, begins later, or is longer than [`MAX_LEASE`].
     pub fn check_time(&self, now: UnixTime) -> Result<(), SignedError> {
-        let begun = self.issued <= now.plus(MAX_SKEW);
+        let begun = self.issued <= now.plus(MAX_DRIFT);
         let sane = self.expires <= self.issued.plus(MAX_LEASE);
         if begun && sane && now < self.expires { Ok(()) } else { Err(SignedError::Time) }
     }
@@ -65,6 +74,7 @@ impl Statement for Receipt {
             ("sisters", signed::keys_item(&self.sisters)),
             ("url", Item::from(self.url.as_str())),
         ];
+        entries.extend(self.claimed.map(|claimed| ("claimed", Item::from(claimed.0))));
         entries.extend(self.info_hash_v2.map(|hash| ("info_hash_v2", Item::from(&hash[..]))));
         if self.listing == Listing::Unlisted {
             entries.push(("unlisted", Item::Integer(1)));
@@ -82,6 +92,7 @@ impl Statement for Receipt {
             sisters: signed::keys(body, "sisters")?,
             listing: signed::listing(body),
             issued: signed::time(body, "issued")?,
+            claimed: signed::optional_time(body, "claimed")?,
             expires: signed::time(body, "expires")?,
         })
     }
@@ -102,6 +113,7 @@ mod tests {
             sisters: vec![Identity::from_seed([3; 32]).key()],
             listing: Listing::Listed,
             issued: UnixTime(1_800_000_000),
+            claimed: None,
             expires: UnixTime(1_800_000_000 + DEFAULT_LEASE),
         }
     }
@@ -141,8 +153,8 @@ mod tests {
         let mut receipt = receipt();
         let issued = receipt.issued;
         for (now, runs) in [
-            (issued.0 - MAX_SKEW - 1, false),
-            (issued.0 - MAX_SKEW, true),
+            (issued.0 - MAX_DRIFT - 1, false),
+            (issued.0 - MAX_DRIFT, true),
             (issued.0 + DEFAULT_LEASE - 1, true),
             (issued.0 + DEFAULT_LEASE, false),
         ] {

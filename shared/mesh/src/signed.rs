@@ -61,13 +61,18 @@ pub enum SignedError {
     /// The identity that was to sign is not the one that the statement names.
     #[error("the statement names another key than the one that signs")]
     WrongSigner,
-    /// Its time has passed or has not come; clocks may differ by [`MAX_SKEW`].
+    /// Its time has passed or has not come; clocks may differ by [`MAX_SKEW`], or [`MAX_DRIFT`].
     #[error("the statement is not valid at this time; check the clock")]
     Time,
 }
 
-/// How far clocks may differ, in seconds.
+/// How far the time in a statement that is good for now may be from the clock of who judges it, in seconds. Who is refused
+/// for it learns that clock ([`crate::api::Problem::time`]) and signs again.
 pub const MAX_SKEW: u64 = 600;
+
+/// How far the clocks of hosts may differ where statements are meant to last, in seconds: an hour ahead here and an hour
+/// behind there.
+pub const MAX_DRIFT: u64 = 2 * 3_600;
 
 /// A statement with a signature that was verified.
 ///
@@ -183,6 +188,11 @@ pub(crate) fn optional_array<const N: usize>(body: Value<'_, '_>, key: &str) -> 
 /// Reads a moment.
 pub(crate) fn time(body: Value<'_, '_>, key: &str) -> Option<UnixTime> {
     body.get(key.as_bytes())?.as_uint().map(UnixTime)
+}
+
+/// Reads a moment that may be absent but not malformed.
+pub(crate) fn optional_time(body: Value<'_, '_>, key: &str) -> Option<Option<UnixTime>> {
+    if body.get(key.as_bytes()).is_none() { Some(None) } else { time(body, key).map(Some) }
 }
 
 /// Reads an HTTP address of at most 1,000 bytes.

@@ -7,7 +7,7 @@ use super::{PlantedTorrent, Planting, PlantingChange};
 use anatomic_core::InfoHash;
 use anatomic_mesh::api::{AdoptRequest, Planted, Problem, TorrentFile, codes};
 use anatomic_mesh::planter::MAX_NODES;
-use anatomic_mesh::{Adoption, Key, Receipt, Signed};
+use anatomic_mesh::{Adoption, Key, Receipt, Signed, UnixTime};
 use std::sync::PoisonError;
 
 impl PlantedTorrent {
@@ -48,7 +48,8 @@ impl Planting {
         }
         let now = self.clock.now();
         let renamed = torrent.receipts.iter().map(|receipt| {
-            self.sign(Receipt { sisters: sisters.clone(), issued: now, ..(**receipt).clone() })
+            let issued = self.later(info_hash, &receipt.planter, now);
+            self.sign(Receipt { sisters: sisters.clone(), issued, ..(**receipt).clone() })
         });
         let receipts = renamed.collect::<Result<Vec<_>, _>>()?;
         self.keep(PlantedTorrent { receipts, ..(*torrent).clone() })?;
@@ -56,10 +57,16 @@ impl Planting {
         Ok(())
     }
 
-    /// What `node` has to be sent so that it tracks the torrent with us and the `others`. `None` if no lease runs here, or
-    /// the planter's claim is not known (it was planted by an older version).
+    /// What `node` has to be sent so that it tracks the torrent with us and the `others`; `at` is what its clock shows, if it
+    /// said that. `None` if no lease runs here, or the planter's claim is not known (it was planted by an older version).
     #[must_use]
-    pub fn adoption(&self, info_hash: &InfoHash, node: Key, others: &[Key]) -> Option<AdoptRequest> {
+    pub fn adoption(
+        &self,
+        info_hash: &InfoHash,
+        node: Key,
+        others: &[Key],
+        at: Option<UnixTime>,
+    ) -> Option<AdoptRequest> {
         let torrent = self.get(info_hash)?;
         let now = self.clock.now();
         let own = self.identity.key();
@@ -76,7 +83,8 @@ impl Planting {
         let mut sisters = vec![own];
         sisters.extend(others.iter().copied().filter(|key| *key != node && *key != own));
         sisters.truncate(2 * MAX_NODES);
-        let adoption = Adoption { info_hash: *info_hash, node, from: own, sisters, issued: now };
+        let adoption =
+            Adoption { info_hash: *info_hash, node, from: own, sisters, issued: at.unwrap_or(now) };
         Some(AdoptRequest {
             adoption: Signed::new(adoption, &self.identity).ok()?,
             claim: claim.clone(),
@@ -96,7 +104,7 @@ impl Planting {
         self.admit_planter(&claim.planter)?;
         adoption
             .check(claim, receipt, self.identity.key(), now)
-            .map_err(|error| Problem::new(codes::SIGNATURE, error))?;
+            .map_err(|error| Problem::of_statement(error, now))?;
         if self.is_blocked(&adoption.info_hash) {
             return Err(Problem::new(codes::BLOCKED, "this host does not serve that torrent"));
         }
@@ -118,7 +126,8 @@ impl Planting {
             planter: claim.planter,
             sisters: adoption.sisters.clone(),
             listing: receipt.listing,
-            issued: now,
+            issued: self.later(&adoption.info_hash, &claim.planter, now),
+            claimed: Some(receipt.wished()),
             expires: receipt.expires.min(now.plus(lease)),
         })?;
         self.take(own, claim, metainfo, &request.trackers)

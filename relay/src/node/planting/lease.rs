@@ -50,7 +50,8 @@ impl Planting {
         let mut renewed = false;
         for receipt in &torrent.receipts {
             if is_short(receipt) {
-                let longer = Receipt { issued: now, expires: now.plus(lease), ..(**receipt).clone() };
+                let issued = self.later(&torrent.info_hash, &receipt.planter, now);
+                let longer = Receipt { issued, expires: now.plus(lease), ..(**receipt).clone() };
                 receipts.push(self.sign(longer)?);
                 renewed = true;
             } else {

@@ -46,6 +46,7 @@ impl Bed {
             sisters: vec![],
             listing: Listing::Listed,
             issued: clock::now(),
+            at: None,
         };
         PlantRequest {
             claim: Signed::new(claim, planter).unwrap(),
@@ -159,6 +160,7 @@ fn only_its_planter_unplants_and_the_last_one_takes_the_torrent_along() {
             planter: identity.key(),
             reach: anatomic_mesh::Reach::Here,
             issued: clock::now(),
+            at: None,
         };
         planting.withdraw(&WithdrawRequest { withdrawal: Signed::new(withdrawal, &identity).unwrap() })
     };
@@ -257,7 +259,7 @@ fn a_sister_adopts_by_the_planters_claim_for_as_long_as_the_lease_runs() {
     let (planting, asked) = (bed.open(api::Planting::Open), other.open(api::Planting::Key));
     planting.plant(bed.request(&planter(2), Some(&torrent), hash)).unwrap();
     let sister = Key([5; 32]);
-    let request = planting.adoption(&hash, other.node.key(), &[sister]).unwrap();
+    let request = planting.adoption(&hash, other.node.key(), &[sister], None).unwrap();
     let receipt = asked.adopt(&request).unwrap().receipt;
     assert_eq!(
         (receipt.planter, receipt.expires),
@@ -268,11 +270,11 @@ fn a_sister_adopts_by_the_planters_claim_for_as_long_as_the_lease_runs() {
     assert_eq!(asked.adopt(&request).unwrap().receipt, receipt, "asked twice, one receipt");
     // Who was adopted can have it adopted further.
     let third = Bed::of("third", 7);
-    let request = asked.adoption(&hash, third.node.key(), &[]).unwrap();
+    let request = asked.adoption(&hash, third.node.key(), &[], None).unwrap();
     assert!(third.open(api::Planting::Key).adopt(&request).is_ok());
     // A planter that the host does not know gets nothing in by a sister either.
     planting.plant(bed.request(&planter(3), None, InfoHash([1; 20]))).unwrap();
-    let request = planting.adoption(&InfoHash([1; 20]), other.node.key(), &[]).unwrap();
+    let request = planting.adoption(&InfoHash([1; 20]), other.node.key(), &[], None).unwrap();
     assert_eq!(asked.adopt(&request).unwrap_err().code, codes::PLANTING_OFF);
 }
 

@@ -22,11 +22,12 @@ pub struct Life {
 }
 
 impl Index {
-    /// Takes counts of a node. Those of torrents without its receipt are left out. Returns how many were taken.
+    /// Takes counts of a node, made at `counted` by our clock. Those of torrents without its receipt are left out. Returns how
+    /// many were taken.
     ///
     /// # Errors
     /// When the index fails.
-    pub async fn put_counts(&self, counts: &Signed<Counts>, now: UnixTime) -> Result<usize, sqlx::Error> {
+    pub async fn put_counts(&self, counts: &Signed<Counts>, counted: UnixTime) -> Result<usize, sqlx::Error> {
         if counts.swarms.is_empty() {
             return Ok(0);
         }
@@ -35,7 +36,7 @@ impl Index {
             "SELECT DISTINCT info_hash FROM receipts WHERE node = $1 AND expires > $2 AND unlisted = 0 AND info_hash IN ({})",
             list(3, counts.swarms.len())
         );
-        let query = statement(text).bind(counts.node.0.to_vec()).bind(seconds(now));
+        let query = statement(text).bind(counts.node.0.to_vec()).bind(seconds(counted));
         let query = counts.swarms.iter().fold(query, |query, swarm| query.bind(swarm.info_hash.0.to_vec()));
         let mut held: HashSet<Vec<u8>> = HashSet::new();
         for row in query.fetch_all(&mut *transaction).await? {
@@ -58,11 +59,9 @@ impl Index {
              WHERE excluded.issued > lives.issued",
             rows(swarms.len(), 9)
         );
-        // A clock that is ahead gains nothing.
-        let issued = counts.issued.min(now);
         let mut query = statement(text);
         for swarm in &swarms {
-            let seen = swarm.seed_age.map(|age| seconds(UnixTime(issued.0.saturating_sub(u64::from(age)))));
+            let seen = swarm.seed_age.map(|age| seconds(UnixTime(counted.0.saturating_sub(u64::from(age)))));
             query = query
                 .bind(swarm.info_hash.0.to_vec())
                 .bind(counts.node.0.to_vec())

@@ -13,11 +13,14 @@ pub use directory::{Follow, Known};
 pub use search::Row as SearchRow;
 
 use super::words::words;
+use crate::node::clock;
 use anatomic_core::{InfoHash, Metainfo, Sha256Hash};
 use anatomic_mesh::{Key, Listing, Reach, Receipt, Signed, UnixTime, Withdrawal};
 use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use store::{Kind, Store, list, rows, rows_with, statement};
 
 /// Rows of one statement.
@@ -94,6 +97,8 @@ pub struct Entry {
 pub struct Index {
     store: Store,
     name: [u8; 8],
+    /// How far the database's clock is ahead of this machine's, in seconds.
+    ahead: Arc<AtomicI64>,
 }
 
 impl Index {
@@ -117,7 +122,31 @@ impl Index {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|error| sqlx::Error::Configuration(error.to_string().into()))?;
         let name = store.name(random).await?;
-        Ok(Self { store, name })
+        let index = Self { store, name, ahead: Arc::default() };
+        index.set_clock().await?;
+        Ok(index)
+    }
+
+    /// Now, by the clock that all processes of one index have in common: times of one are compared by the others.
+    #[must_use]
+    pub fn now(&self) -> UnixTime {
+        UnixTime(clock::now().0.saturating_add_signed(self.ahead.load(Ordering::Relaxed)))
+    }
+
+    /// Looks at the database's clock. A file has none of its own.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub async fn set_clock(&self) -> Result<(), sqlx::Error> {
+        if self.store.kind == Kind::Postgres {
+            let theirs: i64 =
+                sqlx::query_scalar("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT) AS now")
+                    .fetch_one(&self.store.pool)
+                    .await?;
+            let ours = i64::try_from(clock::now().0).unwrap_or(i64::MAX);
+            self.ahead.store(theirs.saturating_sub(ours), Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// The name of this index: a new one for one that was made anew.
@@ -214,7 +243,7 @@ impl Index {
         }
         receipts.retain(|receipt| {
             let key = (receipt.info_hash.0.to_vec(), receipt.planter.0.to_vec());
-            withdrawn.get(&key).is_none_or(|at| seconds(receipt.issued) > *at)
+            withdrawn.get(&key).is_none_or(|at| seconds(receipt.wished()) > *at)
         });
         Ok(())
     }
@@ -370,13 +399,25 @@ impl Index {
         .bind(seq)
         .execute(&mut *transaction)
         .await?;
-        let gone = sqlx::query("DELETE FROM receipts WHERE info_hash = $1 AND planter = $2 AND issued <= $3")
-            .bind(hash)
-            .bind(planter)
-            .bind(seconds(withdrawal.issued))
-            .execute(&mut *transaction)
-            .await?
-            .rows_affected();
+        // By the planter's clock, which the receipt repeats; the node's is another.
+        let held: Vec<Vec<u8>> =
+            sqlx::query_scalar("SELECT receipt FROM receipts WHERE info_hash = $1 AND planter = $2")
+                .bind(hash.clone())
+                .bind(planter.clone())
+                .fetch_all(&mut *transaction)
+                .await?;
+        let mut gone = 0;
+        for receipt in held.iter().filter_map(|bytes| Signed::<Receipt>::from_bytes(bytes).ok()) {
+            if receipt.wished() <= withdrawal.issued {
+                sqlx::query("DELETE FROM receipts WHERE info_hash = $1 AND planter = $2 AND node = $3")
+                    .bind(hash.clone())
+                    .bind(planter.clone())
+                    .bind(receipt.node.0.to_vec())
+                    .execute(&mut *transaction)
+                    .await?;
+                gone += 1;
+            }
+        }
         self.drop_bare(&mut transaction, Some(&withdrawal.info_hash)).await?;
         transaction.commit().await?;
         Ok(gone > 0)

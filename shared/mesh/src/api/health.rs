@@ -200,6 +200,7 @@ mod tests {
                 sisters: vec![],
                 listing: Listing::Listed,
                 issued: NOW,
+                claimed: None,
                 expires: NOW.plus(*lease),
             };
             Signed::new(receipt, &node).unwrap()

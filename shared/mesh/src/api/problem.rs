@@ -2,6 +2,7 @@
 //!
 //! The tracker's errors are `failure reason`s and not these.
 
+use crate::{SignedError, UnixTime};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -9,8 +10,10 @@ use std::fmt;
 pub mod codes {
     /// The request is malformed.
     pub const MALFORMED: &str = "malformed";
-    /// A signature, key or time in the request is wrong.
+    /// A signature or key in the request is wrong.
     pub const SIGNATURE: &str = "signature";
+    /// The time in the request is not now; [`super::Problem::time`] says what the host's clock shows.
+    pub const CLOCK: &str = "clock";
     /// The host does not take torrents, or not from this planter.
     pub const PLANTING_OFF: &str = "planting-off";
     /// The host has no room left.
@@ -28,7 +31,7 @@ pub mod codes {
 }
 
 /// A problem document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Problem {
     /// `about:blank` or an address that explains the kind of problem.
     #[serde(rename = "type", default = "blank")]
@@ -45,6 +48,9 @@ pub struct Problem {
     /// One of [`codes`].
     #[serde(default)]
     pub code: String,
+    /// With [`codes::CLOCK`]: the host's clock, so that the caller can sign for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<UnixTime>,
 }
 
 fn blank() -> String {
@@ -58,6 +64,7 @@ impl Problem {
         let (status, title) = match code {
             codes::MALFORMED => (400, "The request is malformed"),
             codes::SIGNATURE => (403, "The signature does not hold"),
+            codes::CLOCK => (403, "The clocks differ"),
             codes::PLANTING_OFF => (403, "Planting is not allowed here"),
             codes::FULL => (507, "No room left"),
             codes::BLOCKED => (451, "The torrent is blocked here"),
@@ -66,7 +73,29 @@ impl Problem {
             codes::BUSY => (429, "Too many requests"),
             _ => (500, "The host failed"),
         };
-        Self { kind: blank(), title: title.into(), status, detail: detail.to_string(), code: code.into() }
+        let (title, code, detail) = (title.into(), code.into(), detail.to_string());
+        Self { kind: blank(), title, status, detail, code, time: None }
+    }
+
+    /// Why a statement is not taken by a host whose clock shows `now`.
+    #[must_use]
+    pub fn of_statement(error: SignedError, now: UnixTime) -> Self {
+        match error {
+            SignedError::Time => Self { time: Some(now), ..Self::new(codes::CLOCK, error) },
+            other => Self::new(codes::SIGNATURE, other),
+        }
+    }
+
+    /// A failure that came without a document: nobody answered, or with something else.
+    #[must_use]
+    pub fn without_document(reason: impl fmt::Display) -> Self {
+        Self { kind: blank(), detail: reason.to_string(), ..Self::default() }
+    }
+
+    /// What the host's clock shows, if that is the problem.
+    #[must_use]
+    pub fn clock(&self) -> Option<UnixTime> {
+        self.time.filter(|_| self.code == codes::CLOCK)
     }
 }
 

@@ -47,6 +47,8 @@ struct World {
     broken_nodes: Vec<u8>,
     broken_supernodes: Vec<&'static str>,
     more_supernodes: Vec<&'static str>,
+    /// The node whose clock is an hour behind; 0 is none.
+    wrong_clock: u8,
     log: Vec<String>,
 }
 
@@ -62,7 +64,8 @@ impl World {
                 }
                 Output::Plant { node, request } => {
                     self.log.push(format!("plant {}", node.url));
-                    planter.handle_planted(node.key, self.plant(&node, &request));
+                    let answer = self.plant(&node, &request);
+                    planter.handle_planted(node.key, answer);
                 }
                 Output::HandOver { supernode, handover } => {
                     self.log.push(format!("tell {supernode} {}", handover.receipts.len()));
@@ -89,11 +92,13 @@ impl World {
         })
     }
 
-    fn plant(&self, node: &NodeEntry, request: &PlantRequest) -> Result<Planted, String> {
-        request.claim.check(node.key, NOW).unwrap();
+    fn plant(&self, node: &NodeEntry, request: &PlantRequest) -> Result<Planted, Problem> {
         let number = (0..=u8::MAX).find(|number| host(*number).key() == node.key).unwrap();
+        let clock =
+            UnixTime(NOW.0.saturating_add_signed(if number == self.wrong_clock { -3_600 } else { 0 }));
+        request.claim.check(node.key, clock).map_err(|error| Problem::of_statement(error, clock))?;
         if self.broken_nodes.contains(&number) {
-            return Err("full".into());
+            return Err(Problem::without_document("full"));
         }
         let receipt = Receipt {
             info_hash: request.claim.info_hash,
@@ -103,11 +108,22 @@ impl World {
             planter: request.claim.planter,
             sisters: request.claim.sisters.clone(),
             listing: request.claim.listing,
-            issued: NOW,
-            expires: NOW.plus(crate::receipt::DEFAULT_LEASE),
+            issued: clock,
+            claimed: Some(request.claim.issued),
+            expires: clock.plus(crate::receipt::DEFAULT_LEASE),
         };
         Ok(Planted { receipt: Signed::new(receipt, &host(number)).unwrap() })
     }
+}
+
+#[test]
+fn a_node_whose_clock_is_an_hour_behind_is_asked_again_by_its_clock() {
+    let mut world = World { nodes: vec![1, 2], wrong_clock: 2, ..World::default() };
+    let outcome = world.run(wish(2, &["http://a/"])).unwrap();
+    assert_eq!(outcome.nodes.len(), 2);
+    let claimed: Vec<_> = outcome.receipts.iter().map(|receipt| receipt.wished()).collect();
+    assert_eq!(claimed, [NOW, NOW], "withdrawals are measured by one clock, the planter's");
+    assert_eq!(world.log.iter().filter(|line| *line == "plant http://node2").count(), 2);
 }
 
 #[test]
@@ -216,6 +232,7 @@ fn a_receipt_about_something_else_counts_as_a_refusal() {
         sisters: Vec::new(),
         listing: Listing::Listed,
         issued: NOW,
+        claimed: None,
         expires: NOW.plus(100),
     };
     let receipt = Signed::new(receipt, &host(1)).unwrap();

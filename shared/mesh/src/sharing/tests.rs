@@ -34,6 +34,7 @@ fn receipt(node: &Identity, info_hash: InfoHash, url: &str) -> Signed<Receipt> {
         sisters: vec![],
         listing: crate::Listing::Listed,
         issued: WALL,
+        claimed: None,
         expires: WALL.plus(86_400),
     };
     Signed::new(receipt, node).unwrap()
