@@ -3,9 +3,11 @@
 //! The query and the reply are `anatomic-wire`'s; here are the request, its limits and its redirects.
 
 use super::Guard;
+use super::families::both;
 use anatomic_engine::{AnnounceEvent, AnnounceReply, AnnounceRequest};
 use anatomic_wire::tracker::{self, announce};
 use reqwest::{Url, redirect};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -21,6 +23,30 @@ const MAX_REDIRECTS: usize = 5;
 /// # Errors
 /// When TLS cannot be set up.
 pub fn client(guard: Guard) -> reqwest::Result<reqwest::Client> {
+    builder(guard).build()
+}
+
+/// The clients of a session: one for each family of addresses, and one for where there is only one.
+#[derive(Clone, Debug)]
+pub(super) struct Clients {
+    any: reqwest::Client,
+    v4: reqwest::Client,
+    v6: reqwest::Client,
+}
+
+impl Clients {
+    pub(super) fn new(guard: Guard) -> reqwest::Result<Self> {
+        // Who speaks from an address of a family is connected over that family.
+        let from = |ip: IpAddr| builder(guard).local_address(ip).build();
+        Ok(Self {
+            any: client(guard)?,
+            v4: from(Ipv4Addr::UNSPECIFIED.into())?,
+            v6: from(Ipv6Addr::UNSPECIFIED.into())?,
+        })
+    }
+}
+
+fn builder(guard: Guard) -> reqwest::ClientBuilder {
     let redirects = redirect::Policy::custom(move |attempt| {
         if attempt.previous().len() > MAX_REDIRECTS {
             return attempt.error("too many redirects");
@@ -38,17 +64,27 @@ pub fn client(guard: Guard) -> reqwest::Result<reqwest::Client> {
         .timeout(TIMEOUT)
         .referer(false)
         .no_proxy()
-        .build()
 }
 
-/// Announces once.
+/// Announces once, over both families if the tracker has addresses of both.
 pub(super) async fn announce(
-    client: &reqwest::Client,
+    clients: &Clients,
     guard: Guard,
     request: &AnnounceRequest,
 ) -> Result<AnnounceReply, String> {
     let tracker = Url::parse(&request.url).map_err(|error| format!("not a tracker's address: {error}"))?;
     guard.check(&tracker).map_err(|refused| refused.to_string())?;
+    let name = tracker.host_str().unwrap_or_default();
+    let port = tracker.port_or_known_default().unwrap_or_default();
+    let addresses = guard.resolve(name, port).await.map_err(|refused| refused.to_string())?;
+    if addresses.iter().any(SocketAddr::is_ipv4) && addresses.iter().any(SocketAddr::is_ipv6) {
+        both(ask(&clients.v4, request), ask(&clients.v6, request)).await
+    } else {
+        ask(&clients.any, request).await
+    }
+}
+
+async fn ask(client: &reqwest::Client, request: &AnnounceRequest) -> Result<AnnounceReply, String> {
     let url = wire_request(request).to_url(&request.url);
     let response = client.get(url).send().await.map_err(|error| words(&error))?;
     let status = response.status();
@@ -177,7 +213,7 @@ mod tests {
             port: Some(6881),
             tracker_id: None,
         };
-        announce(&client(guard).unwrap(), guard, &request).await
+        announce(&Clients::new(guard).unwrap(), guard, &request).await
     }
 
     async fn replies(reply: Vec<u8>) -> Result<AnnounceReply, String> {
@@ -191,6 +227,33 @@ mod tests {
             replies(ok(b"d8:completei3e8:intervali60e5:peers6:\x7f\x00\x00\x01\x1a\xe1e")).await.unwrap();
         assert_eq!(reply.peers, ["127.0.0.1:6881".parse::<std::net::SocketAddr>().unwrap()]);
         assert_eq!((reply.interval, reply.seeds), (Some(Duration::from_secs(60)), Some(3)));
+    }
+
+    #[tokio::test]
+    async fn a_tracker_of_both_families_is_announced_to_over_both() {
+        let name: Vec<_> = tokio::net::lookup_host(("localhost", 0)).await.unwrap().collect();
+        if !(name.iter().any(SocketAddr::is_ipv4) && name.iter().any(SocketAddr::is_ipv6)) {
+            eprintln!("localhost has one family only here: nothing to test");
+            return;
+        }
+        let v4 = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = v4.local_addr().unwrap().port();
+        let v6 = TcpListener::bind(("::1", port)).await.unwrap();
+        for (listener, peer) in [(v4, *b"\x01\x01\x01\x01\x00\x01"), (v6, *b"\x02\x02\x02\x02\x00\x02")] {
+            let mut body = b"d8:intervali60e5:peers6:".to_vec();
+            body.extend(peer);
+            body.push(b'e');
+            let reply = ok(&body);
+            tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(&reply).await;
+            });
+        }
+        let reply = ask(Policy::PrivateNetwork, format!("http://localhost:{port}/announce")).await.unwrap();
+        let mut peers: Vec<_> = reply.peers.iter().map(ToString::to_string).collect();
+        peers.sort();
+        assert_eq!(peers, ["1.1.1.1:1", "2.2.2.2:2"]);
     }
 
     #[tokio::test]

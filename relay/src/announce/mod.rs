@@ -3,6 +3,7 @@
 //! When to announce is the engine's decision; what a tracker does is others' (ours is elsewhere). Trackers' URLs and
 //! replies are strangers' words: hosts are judged before they are called and replies are bounded.
 
+mod families;
 mod guard;
 mod http;
 mod udp;
@@ -27,7 +28,7 @@ const AT_ONCE: usize = 16;
 /// The announcers of one session.
 pub(crate) struct Announcers {
     guard: Guard,
-    http: Result<reqwest::Client, String>,
+    http: Result<http::Clients, String>,
     at_once: Arc<Semaphore>,
     sockets: HashMap<String, websocket::Socket>,
     webrtc: Option<Endpoint>,
@@ -37,7 +38,7 @@ pub(crate) struct Announcers {
 impl Announcers {
     pub(crate) fn new(policy: Policy, webrtc: Option<Endpoint>, messages: UnboundedSender<Message>) -> Self {
         let guard = Guard::new(policy);
-        let http = client(guard).map_err(|error| format!("HTTP is not available: {error}"));
+        let http = http::Clients::new(guard).map_err(|error| format!("HTTP is not available: {error}"));
         let at_once = Arc::new(Semaphore::new(AT_ONCE));
         Self { guard, http, at_once, sockets: HashMap::new(), webrtc, messages }
     }
@@ -46,13 +47,13 @@ impl Announcers {
     pub(crate) fn announce(&mut self, announce: AnnounceKey, request: AnnounceRequest) {
         let scheme = request.url.split(':').next().unwrap_or_default().to_ascii_lowercase();
         match (scheme.as_str(), &self.http, &self.webrtc) {
-            ("http" | "https", Ok(client), _) => {
-                let (client, guard) = (client.clone(), self.guard);
+            ("http" | "https", Ok(clients), _) => {
+                let (clients, guard) = (clients.clone(), self.guard);
                 let (at_once, to) = (Arc::clone(&self.at_once), self.messages.clone());
                 tokio::spawn(async move {
                     // The semaphore is never closed.
                     let _place = at_once.acquire_owned().await;
-                    let result = http::announce(&client, guard, &request).await;
+                    let result = http::announce(&clients, guard, &request).await;
                     // A session that is over wants no answer.
                     let _ = to.send(Message::Announced(announce, result));
                 });

@@ -4,6 +4,7 @@
 //! families is announced to over both, since each lists us for its own.
 
 use super::Guard;
+use super::families::both;
 use super::http::wire_request;
 use anatomic_engine::{AnnounceReply, AnnounceRequest};
 use anatomic_wire::tracker::udp::{UdpReply, UdpRequest};
@@ -16,8 +17,6 @@ use tokio::time::timeout;
 /// How long to wait for a reply before asking again. BEP 15 would have an hour go by; the engine asks other trackers meanwhile
 /// and comes back, so a minute is enough here.
 const PATIENCE: [Duration; 3] = [Duration::from_secs(4), Duration::from_secs(8), Duration::from_secs(16)];
-/// How long one family waits for the other after it has its reply.
-const STRAGGLER: Duration = Duration::from_secs(2);
 /// Longest reply that is read, in bytes: more addresses than anybody asks for.
 const MAX_REPLY: usize = 8 * 1024;
 
@@ -35,34 +34,6 @@ pub(super) async fn announce(guard: Guard, request: &AnnounceRequest) -> Result<
         (Some(address), None) | (None, Some(address)) => ask(address, request, &data).await,
         (Some(v4), Some(v6)) => both(ask(v4, request, &data), ask(v6, request, &data)).await,
         (None, None) => Err("the tracker has no address".into()),
-    }
-}
-
-/// The replies over both families as one; one is enough.
-async fn both(
-    v4: impl Future<Output = Result<AnnounceReply, String>>,
-    v6: impl Future<Output = Result<AnnounceReply, String>>,
-) -> Result<AnnounceReply, String> {
-    tokio::pin!(v4, v6);
-    let (first, second) = tokio::select! {
-        first = &mut v4 => {
-            let second = if first.is_ok() { timeout(STRAGGLER, v6).await.ok() } else { Some(v6.await) };
-            (first, second)
-        }
-        first = &mut v6 => {
-            let second = if first.is_ok() { timeout(STRAGGLER, v4).await.ok() } else { Some(v4.await) };
-            (first, second)
-        }
-    };
-    match (first, second) {
-        (Ok(mut one), Some(Ok(other))) => {
-            one.peers.extend(other.peers);
-            one.seeds = one.seeds.max(other.seeds);
-            one.leeches = one.leeches.max(other.leeches);
-            Ok(one)
-        }
-        (Ok(one), _) | (Err(_), Some(Ok(one))) => Ok(one),
-        (Err(reason), _) => Err(reason),
     }
 }
 
