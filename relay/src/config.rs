@@ -26,12 +26,12 @@ pub struct File {
 }
 
 impl File {
-    /// The file that the arguments or the environment name, or `anatomic.toml` in the program's own folder if it is there.
+    /// The file of that name, or that the environment names, or `anatomic.toml` in the program's own folder if it is there.
     ///
     /// # Errors
     /// When it cannot be read, is no TOML, or has a key that is no setting.
-    pub fn find(args: &[OsString], command: &Command) -> Result<Option<Self>, Failure> {
-        let named = named(args).or_else(|| std::env::var_os("ANATOMIC_CONFIG").map(PathBuf::from));
+    pub fn find(named: Option<PathBuf>, command: &Command) -> Result<Option<Self>, Failure> {
+        let named = named.or_else(|| std::env::var_os("ANATOMIC_CONFIG").map(PathBuf::from));
         let path = match named {
             Some(path) => path,
             None => match crate::node::files::default_folder() {
@@ -68,18 +68,28 @@ impl File {
     }
 }
 
-/// The file named among the arguments, before they are parsed: what it says changes how they are.
-fn named(args: &[OsString]) -> Option<PathBuf> {
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        if arg == "--config" {
-            return args.next().map(PathBuf::from);
-        }
-        if let Some(path) = arg.to_str().and_then(|arg| arg.strip_prefix("--config=")) {
-            return Some(path.into());
-        }
+/// What the arguments say of a configuration file before that file has changed how they are parsed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Glance {
+    /// Whether they start a role, which reads the file.
+    pub reads_file: bool,
+    /// The file that they name.
+    pub named: Option<PathBuf>,
+}
+
+/// Parses the arguments as they will be, but for what is wrong with them: another flag's value, or what follows `--`, is
+/// no flag however it looks.
+#[must_use]
+pub fn glance(args: &[OsString], command: &Command) -> Glance {
+    let Ok(matches) = command.clone().ignore_errors(true).try_get_matches_from(args) else {
+        return Glance::default();
+    };
+    let of = |matches: &ArgMatches| matches.try_get_one::<PathBuf>("config").ok().flatten().cloned();
+    let below = matches.subcommand();
+    Glance {
+        reads_file: below.is_some_and(|(name, _)| ROLES.contains(&name)),
+        named: below.and_then(|(_, matches)| of(matches)).or_else(|| of(&matches)),
     }
-    None
 }
 
 fn read(text: &str, command: &Command) -> Result<BTreeMap<String, Vec<String>>, String> {
@@ -239,10 +249,18 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_named_by_a_flag_in_either_form() {
-        let args = |args: &[&str]| args.iter().map(OsString::from).collect::<Vec<_>>();
-        assert_eq!(named(&args(&["a", "up", "--config", "x"])), Some("x".into()));
-        assert_eq!(named(&args(&["a", "up", "--config=y"])), Some("y".into()));
-        assert_eq!(named(&args(&["a", "up"])), None);
+    fn the_file_is_named_by_a_flag_and_by_nothing_that_only_looks_like_one() {
+        let glance = |args: &[&str]| {
+            let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+            let seen = glance(&args, &Cli::command());
+            (seen.reads_file, seen.named.map(|path| path.display().to_string()).unwrap_or_default())
+        };
+        let said = |reads: bool, path: &str| (reads, path.to_owned());
+        assert_eq!(glance(&["a", "up", "--config", "x"]), said(true, "x"));
+        assert_eq!(glance(&["a", "--config=y", "node"]), said(true, "y"));
+        assert_eq!(glance(&["a", "up"]), said(true, ""));
+        assert_eq!(glance(&["a", "get", "up"]), said(false, ""), "a file named up");
+        assert_eq!(glance(&["a", "up", "--data=--config=z"]), said(true, ""));
+        assert_eq!(glance(&["a", "get", "--", "--config", "x"]), said(false, ""));
     }
 }

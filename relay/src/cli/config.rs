@@ -27,7 +27,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     given.insert(0, "anatomic".into());
     let mut command = Cli::command();
     let all: Vec<OsString> = std::env::args_os().collect();
-    let file = File::find(&all, &command)?;
+    // Before the role, or among the flags that it would be given.
+    let before = config::glance(&all, &command).named;
+    let file = File::find(config::glance(&given, &command).named.or(before), &command)?;
     if let Some(file) = &file {
         command = file.apply(command);
     }

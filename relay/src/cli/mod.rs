@@ -142,8 +142,10 @@ pub fn main() -> ExitCode {
 fn parse() -> Result<Cli, Failure> {
     let args: Vec<std::ffi::OsString> = std::env::args_os().collect();
     let mut command = Cli::command();
-    let reads_file = args.iter().any(|arg| arg == "up" || arg == "node" || arg == "supernode");
-    if reads_file && let Some(file) = crate::config::File::find(&args, &command)? {
+    let glance = crate::config::glance(&args, &command);
+    if glance.reads_file
+        && let Some(file) = crate::config::File::find(glance.named, &command)?
+    {
         command = file.apply(command);
     }
     // Wrong usage and --help end the process here, as clap does it.
