@@ -11,6 +11,7 @@ pub mod create;
 pub mod driver;
 pub mod hashing;
 pub mod host;
+pub mod hosts;
 pub mod jobs;
 pub mod list;
 pub mod network;

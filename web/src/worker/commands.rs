@@ -85,6 +85,7 @@ impl Driver {
     /// Reads the settings of the last visit, and this browser's key.
     pub(super) async fn load_settings(self: &Rc<Self>, store: &Store) {
         self.load_identity(store).await;
+        self.load_met(store).await;
         self.show_host();
         if let Ok((_, Some(content))) = Slot::open(store.root().clone(), SETTINGS).await
             && let Ok(limits) = serde_json::from_slice(&content)

@@ -4,6 +4,7 @@
 
 use super::clock;
 use super::host::Host;
+use super::hosts;
 use super::jobs::Jobs;
 use super::list::{Kept, Listed};
 use super::peers::Peers;
@@ -46,6 +47,7 @@ pub struct Driver {
     pub(super) list: RefCell<BTreeMap<TorrentKey, Listed>>,
     pub(super) kept: RefCell<Vec<Kept>>,
     pub(super) host: RefCell<Host>,
+    pub(super) hosts: RefCell<BTreeMap<TorrentKey, hosts::Known>>,
     pub(super) creating: RefCell<Option<Creating>>,
     pub(super) limits: Cell<Limits>,
     pub(super) room_asked: Cell<Time>,
@@ -81,6 +83,7 @@ impl Driver {
             list: RefCell::default(),
             kept: RefCell::default(),
             host: RefCell::default(),
+            hosts: RefCell::default(),
             creating: RefCell::default(),
             limits: Cell::default(),
             room_asked: Cell::default(),
@@ -320,6 +323,10 @@ impl Driver {
                 if matches!(state, State::Seeding | State::Paused | State::Error) {
                     self.save(key);
                 }
+            }
+            Event::Hosts { hosts, .. } => {
+                drop(list);
+                self.named(key, &hosts);
             }
             Event::Complete => {
                 listed.touch();

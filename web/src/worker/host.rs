@@ -36,6 +36,9 @@ pub struct Host {
     origin: String,
     known: Option<Box<WellKnown>>,
     identity: Option<Identity>,
+    /// Supernodes that were met, and where they are kept.
+    pub(super) met: Vec<String>,
+    pub(super) met_slot: Option<Rc<Slot>>,
 }
 
 impl Host {
@@ -84,11 +87,18 @@ impl Host {
         self.identity.as_ref()
     }
 
-    /// The supernodes to ask, this host first.
+    /// The supernodes to ask, this host first, those of earlier visits last.
     pub(super) fn supernodes(&self) -> Vec<String> {
-        let Some(known) = &self.known else { return Vec::new() };
-        let own = known.roles.contains(&Role::Supernode).then(|| self.origin.clone());
-        own.into_iter().chain(known.supernodes.iter().filter(|url| **url != self.origin).cloned()).collect()
+        let known = self.known.as_ref();
+        let own = known.filter(|known| known.roles.contains(&Role::Supernode)).map(|_| self.origin.clone());
+        let named = known.iter().flat_map(|known| &known.supernodes).chain(&self.met);
+        let mut all: Vec<String> = own.into_iter().collect();
+        for url in named {
+            if *url != self.origin && !all.contains(url) {
+                all.push(url.clone());
+            }
+        }
+        all
     }
 }
 
@@ -110,7 +120,9 @@ impl Driver {
                     Ok(known) => {
                         let stun = known.node.as_ref().and_then(|node| node.stun.clone());
                         driver.signalling.borrow_mut().set_stun(clock::now(), stun.into_iter().collect());
+                        let supernodes = known.supernodes.clone();
                         driver.host.borrow_mut().known = Some(Box::new(known));
+                        driver.meet(supernodes);
                         break;
                     }
                     Err(_) => {
@@ -226,6 +238,7 @@ impl Driver {
 
     fn planted(self: &Rc<Self>, key: TorrentKey, info_hash: InfoHash, outcome: &Outcome) {
         self.set_planted(info_hash, Planted::Yes);
+        self.meet(outcome.supernodes.iter().cloned());
         let now = clock::now();
         let mut engine = self.engine.borrow_mut();
         engine.add_trackers(now, key, &outcome.magnet.trackers);
@@ -285,7 +298,7 @@ async fn plant(wish: Wish, identity: Identity, mut told: impl FnMut(&Progress)) 
             }
             Output::HandOver { supernode, handover } => {
                 let indexed = post(&format!("{supernode}{}", paths::RECEIPTS), &*handover).await;
-                planter.handle_indexed(&supernode, indexed);
+                planter.handle_indexed(&supernode, indexed.map_err(|problem| problem.to_string()));
             }
             Output::Progress(progress) => told(&progress),
             Output::Done(outcome) => return Ok(*outcome),
@@ -300,21 +313,22 @@ async fn plant(wish: Wish, identity: Identity, mut told: impl FnMut(&Progress)) 
 /// # Errors
 /// What the host said, or why it said nothing.
 pub(super) async fn get<T: DeserializeOwned>(url: &str) -> Result<T, String> {
-    read(&fetch(url, None).await?)
+    let text = fetch(url, None).await.map_err(|problem| problem.to_string())?;
+    read(&text)
 }
 
 /// Posts something whose answer has no body.
 ///
 /// # Errors
 /// What the host said, or why it said nothing.
-pub(super) async fn send(url: &str, body: &impl serde::Serialize) -> Result<(), String> {
-    let body = serde_json::to_string(body).map_err(|error| error.to_string())?;
+pub(super) async fn send(url: &str, body: &impl serde::Serialize) -> Result<(), Problem> {
+    let body = serde_json::to_string(body).map_err(Problem::without_document)?;
     fetch(url, Some(body)).await.map(drop)
 }
 
-async fn post<T: DeserializeOwned>(url: &str, body: &impl serde::Serialize) -> Result<T, String> {
-    let body = serde_json::to_string(body).map_err(|error| error.to_string())?;
-    read(&fetch(url, Some(body)).await?)
+async fn post<T: DeserializeOwned>(url: &str, body: &impl serde::Serialize) -> Result<T, Problem> {
+    let body = serde_json::to_string(body).map_err(Problem::without_document)?;
+    read(&fetch(url, Some(body)).await?).map_err(Problem::without_document)
 }
 
 fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
@@ -322,22 +336,22 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 }
 
 /// Fetches text; an error is what the host said, or why it said nothing.
-async fn fetch(url: &str, body: Option<String>) -> Result<String, String> {
+async fn fetch(url: &str, body: Option<String>) -> Result<String, Problem> {
     let init = RequestInit::new();
     if let Some(body) = body {
         init.set_method("POST");
         init.set_body(&body.into());
     }
-    let response = respond(url, &init).await?;
-    let text = response.text().map_err(|error| reason(&error))?;
-    let text = JsFuture::from(text).await.map_err(|error| reason(&error))?.as_string().unwrap_or_default();
+    let failed = |error: JsValue| Problem::without_document(reason(&error));
+    let response = respond(url, &init).await.map_err(Problem::without_document)?;
+    let text = response.text().map_err(failed)?;
+    let text = JsFuture::from(text).await.map_err(failed)?.as_string().unwrap_or_default();
     if response.ok() {
         return Ok(text);
     }
-    Err(match serde_json::from_str::<Problem>(&text) {
-        Ok(problem) => problem.to_string(),
-        Err(_) => format!("it answered {} {}", response.status(), response.status_text()),
-    })
+    Err(serde_json::from_str(&text).unwrap_or_else(|_| {
+        Problem::without_document(format!("it answered {} {}", response.status(), response.status_text()))
+    }))
 }
 
 /// Fetches the bytes at a URL.

@@ -212,6 +212,7 @@ impl Driver {
     pub(super) fn remove(self: &Rc<Self>, key: TorrentKey, data: DataFate) {
         let resume = self.engine.borrow().resume_data(key);
         self.engine.borrow_mut().remove(clock::now(), key);
+        self.hosts.borrow_mut().remove(&key);
         let Some(listed) = self.list.borrow_mut().remove(&key) else { return };
         self.tell(View::Removed(listed.id()));
         self.pump();

@@ -138,15 +138,24 @@ impl Driver {
 
 async fn withdraw(url: &str, info_hash: InfoHash, identity: &Identity) -> Result<(), String> {
     let host: WellKnown = get(&format!("{url}{}", paths::WELL_KNOWN)).await?;
-    let withdrawal = Withdrawal {
+    let mut withdrawal = Withdrawal {
         info_hash,
         node: host.key,
         planter: identity.key(),
         reach: Reach::Everywhere,
         issued: UnixTime(clock::seconds_since_1970()),
+        at: None,
     };
-    let withdrawal = Signed::new(withdrawal, identity).map_err(|error| error.to_string())?;
-    send(&format!("{url}{}", paths::WITHDRAW), &WithdrawRequest { withdrawal }).await
+    let url = format!("{url}{}", paths::WITHDRAW);
+    loop {
+        let signed = Signed::new(withdrawal.clone(), identity).map_err(|error| error.to_string())?;
+        let told = send(&url, &WithdrawRequest { withdrawal: signed }).await;
+        match told.as_ref().map_err(api::Problem::clock) {
+            // Its clock is another: once more, by that.
+            Err(Some(clock)) if withdrawal.at.is_none() => withdrawal.at = Some(clock),
+            _ => return told.map_err(|problem| problem.to_string()),
+        }
+    }
 }
 
 const fn count(peers: Peers) -> Count {
