@@ -46,6 +46,9 @@ impl Drop for Running {
 
 fn anatomic(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_anatomic"));
+    // Nothing of the person's own, and nobody but this machine.
+    let home = std::env::temp_dir().join(format!("anatomic-get-home-{}", std::process::id()));
+    command.env("ANATOMIC_DHT", "off").env("XDG_DATA_HOME", home);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -35,6 +35,7 @@ fn receipt(node: &Identity, hash: InfoHash) -> Vec<u8> {
         sisters: vec![],
         listing: Listing::Listed,
         issued: now(),
+        claimed: None,
         expires: now().plus(86_400),
     };
     Signed::new(receipt, node).expect("our own key").as_bytes().to_vec()

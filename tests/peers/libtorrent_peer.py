@@ -4,6 +4,7 @@ python libtorrent_peer.py seed|leech TORRENT|MAGNET DIR webrtc|tcp [TRACKER...]
 """
 
 import json
+import os
 import sys
 import time
 
@@ -17,11 +18,20 @@ def say(event, **more):
     print(json.dumps({"event": event, **more}), flush=True)
 
 
-# Loopback only, no discovery, no STUN; peers on one address are expected.
+# Loopback only, no STUN, and no discovery but a DHT of this machine where a test wants one; peers on one address are
+# expected.
+dht = os.environ.get("ANATOMIC_TEST_DHT")
+entrance = os.environ.get("ANATOMIC_TEST_DHT_ENTRANCE", "")
 session = lt.session(
     {
-        "listen_interfaces": "127.0.0.1:0",
-        "enable_dht": False,
+        "listen_interfaces": f"127.0.0.1:{dht or 0}",
+        "enable_dht": dht is not None,
+        "dht_bootstrap_nodes": entrance,
+        "dht_restrict_routing_ips": False,
+        "dht_restrict_search_ips": False,
+        "dht_enforce_node_id": False,
+        "dht_ignore_dark_internet": False,
+        "dht_prefer_verified_node_ids": False,
         "enable_lsd": False,
         "enable_upnp": False,
         "enable_natpmp": False,

@@ -23,6 +23,7 @@ pub struct Anatomic {
     data: PathBuf,
     role: String,
     options: Vec<String>,
+    env: Vec<(String, String)>,
 }
 
 /// What a command that ended has said.
@@ -83,6 +84,20 @@ impl Anatomic {
     /// # Panics
     /// When it is not ready in time.
     pub async fn start(scene: &Scene, name: &str, role: &str, options: &[&str]) -> Self {
+        Self::start_in(scene, name, role, options, &[]).await
+    }
+
+    /// As [`Anatomic::start`] with variables of its environment.
+    ///
+    /// # Panics
+    /// When it is not ready in time.
+    pub async fn start_in(
+        scene: &Scene,
+        name: &str,
+        role: &str,
+        options: &[&str],
+        env: &[(String, String)],
+    ) -> Self {
         let data = scene.folder(&format!("{name}.data"));
         let mut all: Vec<String> = vec!["--listen".into(), "127.0.0.1:0".into()];
         if role != "supernode" {
@@ -91,8 +106,8 @@ impl Anatomic {
             }
         }
         all.extend(options.iter().map(|option| (*option).to_owned()));
-        let (process, ready) = launch(scene, name, role, &data, &all).await;
-        Self { process, ready, data, role: role.to_owned(), options: all }
+        let (process, ready) = launch(scene, name, role, &data, &all, env).await;
+        Self { process, ready, data, role: role.to_owned(), options: all, env: env.to_vec() }
     }
 
     /// Where its page and trackers are: `http://127.0.0.1:PORT/`.
@@ -107,7 +122,7 @@ impl Anatomic {
     #[must_use]
     pub fn host(&self) -> String {
         let url = self.url();
-        url.trim_start_matches("http://").trim_end_matches('/').to_owned()
+        url.split_once("://").map_or(url.as_str(), |(_, rest)| rest).trim_end_matches('/').to_owned()
     }
 
     /// Its HTTP tracker.
@@ -172,21 +187,30 @@ impl Anatomic {
             if let Some(at) = options.iter().position(|word| word == option)
                 && let Some(address) = self.ready[field].as_str()
             {
-                let address = address.trim_start_matches("http://").trim_end_matches('/');
+                let address =
+                    address.split_once("://").map_or(address, |(_, rest)| rest).trim_end_matches('/');
                 address.clone_into(&mut options[at + 1]);
             }
         }
         let name = format!("{}-again", self.role);
-        let (process, ready) = launch(scene, &name, &self.role, &self.data, &options).await;
+        let (process, ready) = launch(scene, &name, &self.role, &self.data, &options, &self.env).await;
         self.process = process;
         self.ready = ready;
     }
 }
 
-async fn launch(scene: &Scene, name: &str, role: &str, data: &Path, options: &[String]) -> (Process, Value) {
+async fn launch(
+    scene: &Scene,
+    name: &str,
+    role: &str,
+    data: &Path,
+    options: &[String],
+    env: &[(String, String)],
+) -> (Process, Value) {
     let mut command = Command::new(programs::anatomic());
     command.arg(role).arg("--json").arg("--data").arg(data).args(options);
     environment(&mut command);
+    command.envs(env.iter().cloned());
     let mut process = Process::spawn(name, command, scene.log(name));
     let ready = process
         .line_where("its first line, a JSON object", READY, |line| {
@@ -206,17 +230,35 @@ fn environment(command: &mut Command) {
         }
     }
     command.env("RUST_BACKTRACE", "1");
+    // Nobody but this machine is asked for peers; tests of the DHT say so by flags.
+    command.env("ANATOMIC_DHT", "off");
 }
 
 /// Starts `anatomic ARGS` and returns at once.
 pub fn start<S: AsRef<OsStr>>(scene: &Scene, name: &str, args: &[S]) -> Process {
+    start_in(scene, name, args, &[])
+}
+
+/// As [`start`] with variables of its environment.
+pub fn start_in<S: AsRef<OsStr>>(scene: &Scene, name: &str, args: &[S], env: &[(String, String)]) -> Process {
     let mut command = Command::new(programs::anatomic());
     command.args(args);
     command.env("HOME", scene.folder("home"));
     command.env("XDG_DATA_HOME", scene.folder("home/data"));
     command.env("XDG_CONFIG_HOME", scene.folder("home/config"));
     environment(&mut command);
+    command.envs(env.iter().cloned());
     Process::spawn(name, command, scene.log(name))
+}
+
+/// Runs `anatomic ARGS` to its end, within two minutes, with variables of its environment.
+pub async fn run_in<S: AsRef<OsStr>>(
+    scene: &Scene,
+    name: &str,
+    args: &[S],
+    env: &[(String, String)],
+) -> Ended {
+    ended(start_in(scene, name, args, env), Duration::from_secs(120)).await
 }
 
 /// Runs `anatomic ARGS` to its end, within two minutes.
@@ -229,7 +271,10 @@ pub async fn run<S: AsRef<OsStr>>(scene: &Scene, name: &str, args: &[S]) -> Ende
 /// # Panics
 /// When it cannot be started or still runs after `limit`.
 pub async fn run_within<S: AsRef<OsStr>>(scene: &Scene, name: &str, args: &[S], limit: Duration) -> Ended {
-    let mut process = start(scene, name, args);
+    ended(start(scene, name, args), limit).await
+}
+
+async fn ended(mut process: Process, limit: Duration) -> Ended {
     let code = process.wait(limit).await.code().unwrap_or(-1);
     let (stdout, stderr) = process.said().await;
     process.log().line(&format!("exit {code}"));

@@ -20,6 +20,27 @@ pub fn start(scene: &Scene, name: &str, what: &str, dir: &Path, options: &[&str]
     Process::spawn(name, command, scene.log(name))
 }
 
+/// Starts to download `what` into `dir` with the DHT, entered by the node of it at `entrance` and listening at `port`.
+#[must_use]
+pub fn start_with_dht(
+    scene: &Scene,
+    name: &str,
+    what: &str,
+    dir: &Path,
+    port: u16,
+    entrance: &str,
+) -> Process {
+    let options = [
+        "--enable-dht=true".to_owned(),
+        format!("--dht-listen-port={port}"),
+        format!("--dht-entry-point={entrance}"),
+        format!("--dht-file-path={}", dir.join("dht.dat").display()),
+        "--bt-max-peers=20".to_owned(),
+    ];
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    start(scene, name, what, dir, &options)
+}
+
 /// Downloads `what` into `dir`, to the end.
 ///
 /// # Panics

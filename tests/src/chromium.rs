@@ -91,11 +91,23 @@ impl Browser {
     /// # Panics
     /// When it is not installed or not ready in half a minute.
     pub async fn launch(scene: &Scene, name: &str) -> Self {
+        Self::launch_with(scene, name, &[]).await
+    }
+
+    /// As [`Browser::launch`] with more flags.
+    ///
+    /// # Panics
+    /// When it is not installed or not ready in half a minute.
+    pub async fn launch_with(scene: &Scene, name: &str, flags: &[&str]) -> Self {
         let profile = scene.folder(&format!("{name}.profile"));
         let downloads = scene.folder(&format!("{name}.saved"));
         let log = scene.log(name);
         let mut command = Command::new(programs::chromium());
-        command.args(FLAGS).arg(format!("--user-data-dir={}", profile.display())).arg("about:blank");
+        command
+            .args(FLAGS)
+            .args(flags)
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .arg("about:blank");
         let own = Log::create(scene.dir(), &format!("{name}.chromium"));
         let mut process = Process::spawn(name, command, own);
         let url = devtools(&profile, &mut process).await;

@@ -36,6 +36,25 @@ pub async fn seed(
     process
 }
 
+/// Seeds `torrent` as a node of the DHT at `127.0.0.1:port`, entered by another one if that is named.
+pub async fn seed_in_dht(
+    scene: &Scene,
+    name: &str,
+    torrent: &Path,
+    dir: &Path,
+    port: u16,
+    entrance: Option<&str>,
+) -> Process {
+    let dht = [
+        ("ANATOMIC_TEST_DHT", port.to_string()),
+        ("ANATOMIC_TEST_DHT_ENTRANCE", entrance.unwrap_or_default().to_owned()),
+    ];
+    let what = torrent.display().to_string();
+    let mut process = start_in(scene, name, "seed", &what, dir, Transport::Tcp, &[], &dht);
+    process.line_where("that it seeds", Duration::from_secs(120), |line| event(line, "seeding")).await;
+    process
+}
+
 /// Starts to download `what` (a `.torrent` file or a magnet) into `dir`.
 #[must_use]
 pub fn leech(
@@ -63,12 +82,26 @@ fn start(
     transport: Transport,
     trackers: &[&str],
 ) -> Process {
+    start_in(scene, name, role, what, dir, transport, trackers, &[])
+}
+
+#[expect(clippy::too_many_arguments)]
+fn start_in(
+    scene: &Scene,
+    name: &str,
+    role: &str,
+    what: &str,
+    dir: &Path,
+    transport: Transport,
+    trackers: &[&str],
+    env: &[(&str, String)],
+) -> Process {
     let transport = match transport {
         Transport::WebRtc => "webrtc",
         Transport::Tcp => "tcp",
     };
     let mut command = Command::new(programs::peer_file("venv/bin/python"));
     command.arg(programs::script("libtorrent_peer.py")).args([role, what]).arg(dir).arg(transport);
-    command.args(trackers);
+    command.args(trackers).envs(env.iter().cloned());
     Process::spawn(name, command, scene.log(name))
 }

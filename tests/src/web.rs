@@ -13,6 +13,20 @@ pub fn client() -> reqwest::Client {
     reqwest::Client::new()
 }
 
+/// A client that believes the authority with this certificate and no other, and that asks the named hosts at addresses of
+/// the caller's.
+///
+/// # Panics
+/// When the text is no certificate.
+#[must_use]
+pub fn client_with(root: &str, hosts: &[(&str, std::net::SocketAddr)]) -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let root = reqwest::Certificate::from_pem(root.as_bytes()).expect("a certificate");
+    let builder = reqwest::Client::builder().tls_certs_only([root]).tls_info(true);
+    let builder = hosts.iter().fold(builder, |builder, (host, address)| builder.resolve(host, *address));
+    builder.build().expect("a client")
+}
+
 /// Fetches an address.
 ///
 /// # Errors

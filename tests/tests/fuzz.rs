@@ -189,6 +189,7 @@ fn no_bytes_break_or_forge_a_signed_statement() {
         sisters: vec![Key([4; 32])],
         listing: Listing::Listed,
         issued: UnixTime(1_800_000_000),
+        claimed: None,
         expires: UnixTime(1_800_100_000),
     };
     let claim = Claim {
@@ -199,6 +200,7 @@ fn no_bytes_break_or_forge_a_signed_statement() {
         sisters: Vec::new(),
         listing: Listing::Listed,
         issued: receipt.issued,
+        at: None,
     };
     let receipt = Signed::new(receipt, &identity).unwrap();
     let claim = Signed::new(claim, &identity).unwrap();

@@ -6,7 +6,7 @@ use super::Bridge;
 use crate::node::{PlantedTorrent, PlantingChange};
 use crate::tracker::SwarmChange;
 use crate::tracker::swarms::Change;
-use anatomic_engine::{Event, TorrentKey};
+use anatomic_engine::{Event, Source, TorrentKey};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tracing::{debug, warn};
@@ -79,7 +79,7 @@ async fn swarms(bridge: Bridge) {
                     if let Some(torrent) = bridge.find(&info_hash)
                         && Some(address) != bridge.tcp()
                     {
-                        bridge.introduce(torrent.key, vec![address]).await;
+                        bridge.introduce(torrent.key, Source::Tracker, vec![address]).await;
                     }
                     false
                 }

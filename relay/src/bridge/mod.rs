@@ -15,7 +15,9 @@ use crate::tracker::node_peer::AnswerFuture;
 use crate::tracker::{Admission as _, NodePeer, Tracker};
 use crate::webrtc::{Counters, Endpoint};
 use anatomic_core::{InfoHash, Magnet, Metainfo, PeerId};
-use anatomic_engine::{AddTorrent, Mode, Source, Start, TorrentKey, TorrentSource, TorrentView, Transport};
+use anatomic_engine::{
+    AddTorrent, Hosts, Mode, Source, Start, TorrentKey, TorrentSource, TorrentView, Transport,
+};
 use anatomic_mesh::api::Connected;
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -45,6 +47,8 @@ pub struct Bridge {
 struct Shared {
     session: Handle,
     endpoint: Endpoint,
+    /// Whom peers are told of: ourselves, and our supernodes.
+    hosts: Hosts,
     planting: Arc<Planting>,
     tracker: Arc<Tracker>,
     /// Torrents in the engine.
@@ -73,11 +77,14 @@ struct Torrent {
 /// When a port cannot be bound or a thread cannot be started.
 pub async fn start(settings: Settings, planting: Arc<Planting>, tracker: Arc<Tracker>) -> io::Result<Bridge> {
     let endpoint = settings.endpoint()?;
+    let url = planting.settings().url.clone();
+    let hosts = Hosts { nodes: vec![url], supernodes: settings.supernodes.clone() };
     let session = settings.driver(endpoint.clone()).await?;
     let bridge = Bridge {
         shared: Arc::new(Shared {
             session,
             endpoint,
+            hosts,
             planting,
             tracker: tracker.clone(),
             torrents: RwLock::default(),
@@ -128,6 +135,7 @@ impl Bridge {
             ..AddTorrent::new(TorrentSource::Metainfo(self.without_own_trackers(&metainfo)))
         };
         let key = self.shared.session.add(add, Some(root)).await?;
+        self.tell_hosts(key).await;
         self.remember(info_hash, Torrent { key, stored: true, has_metadata: true, needed: Instant::now() });
         self.meet(&info_hash, key).await;
         Ok(())
@@ -201,6 +209,9 @@ impl Bridge {
         let add = AddTorrent { mode: Mode::Bridge, trackers, ..AddTorrent::new(source) };
         match self.shared.session.add(add, None).await {
             Ok(key) | Err(SessionError::AlreadyAdded(key)) => {
+                if self.shared.planting.get(&info_hash).is_some() {
+                    self.tell_hosts(key).await;
+                }
                 self.remember(
                     info_hash,
                     Torrent { key, stored: false, has_metadata, needed: Instant::now() },
@@ -209,6 +220,18 @@ impl Bridge {
             }
             Err(error) => warn!(torrent = %info_hash, %error, "cannot bridge a torrent"),
         }
+    }
+
+    /// Has the torrent's peers told where it is tracked, should they lose all they know.
+    async fn tell_hosts(&self, key: TorrentKey) {
+        let hosts = self.shared.hosts.clone();
+        self.shared
+            .session
+            .with(move |session| {
+                let now = session.now();
+                session.engine.set_hosts(now, key, hosts);
+            })
+            .await;
     }
 
     async fn remove(&self, info_hash: &InfoHash) {
@@ -221,10 +244,11 @@ impl Bridge {
     async fn meet(&self, info_hash: &InfoHash, key: TorrentKey) {
         let mut peers = self.shared.tracker.swarms.classic_peers(info_hash, CLASSIC_PEERS);
         peers.retain(|peer| Some(*peer) != self.tcp());
-        self.introduce(key, peers).await;
+        self.introduce(key, Source::Tracker, peers).await;
     }
 
-    async fn introduce(&self, key: TorrentKey, peers: Vec<SocketAddr>) {
+    /// Gives the engine peers of a torrent.
+    pub(crate) async fn introduce(&self, key: TorrentKey, source: Source, peers: Vec<SocketAddr>) {
         if peers.is_empty() {
             return;
         }
@@ -232,9 +256,22 @@ impl Bridge {
             .session
             .with(move |session| {
                 let now = session.now();
-                session.engine.add_candidates(now, key, Source::Tracker, &peers);
+                session.engine.add_candidates(now, key, source, &peers);
             })
             .await;
+    }
+
+    /// The torrents in the engine that are not known to be private.
+    pub(crate) async fn open_torrents(&self) -> Vec<(InfoHash, TorrentKey)> {
+        let look = |session: &mut driver::Session| {
+            let keys: Vec<_> = session.engine.torrents().collect();
+            let views = keys.into_iter().filter_map(|key| Some((key, session.engine.view(key)?)));
+            let is_private =
+                |view: &TorrentView| view.metainfo.as_ref().is_some_and(|info| info.is_private());
+            let open = views.filter(|(_, view)| !is_private(view));
+            open.map(|(key, view)| (view.info_hash, key)).collect()
+        };
+        self.shared.session.with(look).await.unwrap_or_default()
     }
 
     fn find(&self, info_hash: &InfoHash) -> Option<Torrent> {

@@ -28,6 +28,8 @@ pub struct Settings {
     pub announce_ip: Vec<IpAddr>,
     /// Whom peers and trackers may have us dial.
     pub network: Policy,
+    /// Supernodes that peers are told of.
+    pub supernodes: Vec<String>,
     /// Where the DTLS certificate is kept, so that it stays the same after a restart.
     pub certificate: PathBuf,
 }

@@ -4,7 +4,10 @@
 
 use super::Failure;
 use super::progress::Progress;
+use crate::dht;
 use crate::driver::{self, Handle};
+use crate::hosts;
+use crate::node::files;
 use crate::webrtc::{Endpoint, EndpointConfig, any_unicast};
 use anatomic_core::address::Policy;
 use anatomic_engine::Limits;
@@ -27,6 +30,9 @@ pub struct Options {
     /// Print JSON lines
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    #[expect(missing_docs)]
+    pub dht: dht::Options,
 }
 
 /// Reads a rate: a number of bytes, or of `k`, `M`, `G` (powers of 1000).
@@ -71,6 +77,11 @@ pub async fn start(options: &Options, limits: Limits) -> Result<Handle, Failure>
                         session.engine.set_limits(now, limits);
                     })
                     .await;
+                tokio::spawn(hosts::follow(handle.clone(), None));
+                let file = files::default_folder().ok().map(|folder| folder.join("dht"));
+                if let Some(settings) = options.dht.settings(address.ip(), false, file) {
+                    tokio::spawn(dht::follow(handle.clone(), settings));
+                }
                 return Ok(handle);
             }
             Err(error) => failed = Some(format!("cannot listen on {address}: {error}")),

@@ -7,6 +7,7 @@ mod wizard;
 use super::progress::{say, say_json};
 use super::{Failure, client, known, seed, source};
 use crate::content::{Content, Flow};
+use crate::dht;
 use crate::node::{files, identity};
 use crate::planter;
 use anatomic_core::create::Options;
@@ -48,6 +49,8 @@ pub struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    dht: dht::Options,
 }
 
 /// What a person named.
@@ -149,6 +152,7 @@ pub(super) async fn again(
         seed: false,
         data,
         json,
+        dht: dht::Options::default(),
     };
     run_with(args, prefer).await
 }
@@ -190,7 +194,8 @@ async fn run_with(args: Args, prefer: Vec<NodeEntry>) -> Result<(), Failure> {
         );
         return Ok(());
     }
-    let options = client::Options { listen: None, no_webrtc: false, upload_limit: None, json: args.json };
+    let (json, dht) = (args.json, args.dht);
+    let options = client::Options { listen: None, no_webrtc: false, upload_limit: None, json, dht };
     seed::run(seed::Args { source: printed.torrent, from: content, options }).await
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Fetches a torrent file or asks a supernode where the text says so; touches no swarm.
 
-use super::Failure;
+use super::{Failure, known};
 use crate::announce::bounded;
 use anatomic_core::metainfo::Metainfo;
 use anatomic_core::{InfoHash, Link, Magnet};
@@ -73,8 +73,19 @@ fn read(path: &Path) -> Result<Metainfo, Failure> {
 
 /// Asks the supernodes that a link names for further nodes, all at once; what they do not know does no harm.
 async fn with_supernodes(mut magnet: Magnet) -> Magnet {
-    let asked = magnet.supernodes.iter().take(4).map(|origin| lookup(origin, magnet.info_hash));
-    for known in futures_util::future::join_all(asked).await.into_iter().flatten() {
+    let asked = if magnet.supernodes.is_empty() && magnet.trackers.is_empty() {
+        // The link names nobody: perhaps those know it who answered before.
+        known::supernodes(&[], &[], None)
+    } else {
+        magnet.supernodes.iter().take(4).cloned().collect()
+    };
+    let answers = asked.iter().map(|origin| lookup(origin, magnet.info_hash));
+    let answers = futures_util::future::join_all(answers).await;
+    if !magnet.supernodes.is_empty() {
+        let answered = asked.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+        known::remember(answered.map(|(origin, _)| (origin.as_str(), true)), None);
+    }
+    for known in answers.into_iter().flatten() {
         for url in known.trackers {
             if !magnet.trackers.contains(&url) {
                 magnet.trackers.push(url);

@@ -51,6 +51,7 @@ async fn plant(app: &App, metainfo: &Metainfo) -> Result<String, String> {
         sisters: Vec::new(),
         listing: Listing::Listed,
         issued: clock::now(),
+        at: None,
     };
     let claim = Signed::new(claim, identity).map_err(|error| error.to_string())?;
     let torrent = Some(TorrentFile(metainfo.to_torrent()));

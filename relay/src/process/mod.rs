@@ -5,10 +5,13 @@
 pub mod demo;
 mod options;
 mod ready;
+mod secure;
 
 pub use options::{Common, NodeOptions, Options, Role, SupernodeOptions, UdpTracker};
+pub use secure::Options as TlsOptions;
 
 use crate::cli::Failure;
+use crate::dht::{self, Dht};
 use crate::http::about::About;
 use crate::http::pace::Pace;
 use crate::http::page::Page;
@@ -24,7 +27,7 @@ use anatomic_core::address::{Policy, is_public};
 use anatomic_mesh::api::Limits;
 use ready::Ready;
 use std::fs::File;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,9 +60,15 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     })?;
     let listener = listen(options.common.listen).await?;
     let local = listener.local_addr().map_err(Failure::new)?;
-    let url = match &options.common.url {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("http://{}", SocketAddr::new(reachable_ip(local.ip()), local.port())),
+    let secure = options.common.tls.secure(&folder)?;
+    let url = match (&options.common.url, &secure) {
+        (Some(url), _) => url.trim_end_matches('/').to_owned(),
+        (None, Some(secure)) => match (secure.name(), local.port()) {
+            (Some(name), 443) => format!("https://{name}"),
+            (Some(name), port) => format!("https://{name}:{port}"),
+            (None, port) => format!("https://{}", SocketAddr::new(reachable_ip(local.ip()), port)),
+        },
+        (None, None) => format!("http://{}", SocketAddr::new(reachable_ip(local.ip()), local.port())),
     };
     let network = network_of(&url);
     let seed = getrandom::u64().map_err(Failure::new)?;
@@ -104,10 +113,14 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         }
     };
 
+    let supernodes: Vec<String> =
+        options.supernodes.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
+    let own = supernode.as_ref().map(|_| url.clone());
+    let told: Vec<String> = own.into_iter().chain(supernodes.iter().cloned()).collect();
     let bridge = match (&options.node, &node) {
         (Some(node_options), Some((planting, tracker))) => Some(
             crate::bridge::start(
-                node_options.bridge(local.ip(), network, &folder),
+                node_options.bridge(local.ip(), network, told, &folder),
                 planting.clone(),
                 tracker.clone(),
             )
@@ -116,6 +129,19 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         ),
         _ => None,
     };
+    if let (Some(node_options), Some((planting, _)), Some(bridge)) = (&options.node, &node, &bridge) {
+        // Who can be reached only from here is of no use to the DHT.
+        let host = if network == Policy::Public { local.ip() } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        if let Some(settings) = node_options.dht.settings(host, true, Some(folder.join("dht"))) {
+            let (planting, bridge) = (planting.clone(), bridge.clone());
+            tasks.spawn(async move {
+                match Dht::enter(settings).await {
+                    Ok(dht) => dht::serve(dht, planting, bridge).await,
+                    Err(error) => warn!(%error, "no DHT; --dht-listen names another port"),
+                }
+            });
+        }
+    }
     let udp_tracker = match (&options.node, &node) {
         (Some(node_options), Some((_, tracker))) => {
             udp_tracker(node_options.udp_tracker, options.common.listen, local, tracker)?
@@ -126,8 +152,6 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     if let Some(door) = udp_tracker {
         tasks.spawn(door.serve());
     }
-    let supernodes: Vec<String> =
-        options.supernodes.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
     let mesh = node.as_ref().map(|(planting, tracker)| {
         let own = supernode.as_ref().map(|_| url.clone());
         let bridge = bridge.as_ref().and_then(|bridge| bridge.tcp());
@@ -165,7 +189,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     });
 
     let (close, closed) = tokio::sync::oneshot::channel::<()>();
-    let mut server = tokio::spawn(server::serve(listener, app.clone(), async {
+    let tls = secure.map(|secure| secure.start(&mut tasks));
+    let mut server = tokio::spawn(server::serve_by(listener, tls, app.clone(), async {
         let _ = closed.await;
     }));
     tasks.spawn(blocks.clone().watch_forever());
@@ -191,6 +216,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
             tracker: tracker.clone(),
             own: supernode.clone(),
             supernodes: app.about.supernodes.clone(),
+            met: folder.join("supernodes"),
             network,
         };
         tasks.spawn(reporter.run());

@@ -3,6 +3,7 @@
 //! Only values; the parts are put together beside.
 
 use crate::bridge;
+use crate::dht;
 use crate::node::blocks::Subscription;
 use crate::tracker::address::Network;
 use anatomic_core::address::Policy;
@@ -74,6 +75,9 @@ pub struct Common {
     /// Print one JSON object when ready
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    #[expect(missing_docs)]
+    pub tls: super::secure::Options,
 }
 
 /// Flags of a supernode.
@@ -108,18 +112,28 @@ pub struct NodeOptions {
     /// Key of a planter that `--planting key` lets in; may be given several times
     #[arg(long = "planter", value_name = "KEY", env = "ANATOMIC_PLANTER", value_delimiter = ',')]
     pub planters: Vec<Key>,
+    #[command(flatten)]
+    #[expect(missing_docs)]
+    pub dht: dht::Options,
 }
 
 impl NodeOptions {
     /// How the bridge is set up.
     #[must_use]
-    pub fn bridge(&self, host: IpAddr, network: Policy, folder: &Path) -> bridge::Settings {
+    pub fn bridge(
+        &self,
+        host: IpAddr,
+        network: Policy,
+        supernodes: Vec<String>,
+        folder: &Path,
+    ) -> bridge::Settings {
         bridge::Settings {
             tcp: self.tcp,
             udp: self.udp,
             host,
             announce_ip: self.announce_ip.clone(),
             network,
+            supernodes,
             certificate: folder.join("dtls.pem"),
         }
     }

@@ -135,6 +135,7 @@ impl Process {
     /// Starts the node's own peer.
     pub(crate) async fn bridge(&self) -> bridge::Bridge {
         let settings = bridge::Settings {
+            supernodes: Vec::new(),
             tcp: Some("127.0.0.1:0".parse().unwrap()),
             udp: Some("127.0.0.1:0".parse().unwrap()),
             host: [127, 0, 0, 1].into(),

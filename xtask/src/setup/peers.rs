@@ -26,13 +26,15 @@ impl TestPeers {
 }
 
 /// Programs of the system and Debian's package of each.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("transmission-daemon", "transmission-daemon"),
     ("transmission-remote", "transmission-cli"),
     ("aria2c", "aria2"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3-venv"),
+    ("faketime", "faketime"),
+    ("curl", "curl"),
 ];
 /// Any of these is the browser.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
@@ -50,6 +52,9 @@ pub(crate) fn find_or_install() -> Result<TestPeers, String> {
     system::install("clients that the tests run against", &missing)?;
     if !postgres() {
         system::install("the database that several supernodes share in a test", &["postgresql"])?;
+    }
+    if paths::which("pebble").is_none() || paths::which("pebble-challtestsrv").is_none() {
+        system::install("the authority that gives certificates in a test", &["pebble"])?;
     }
     if browser().is_none() {
         system::install("the browser that the tests drive", &["chromium"])?;
