@@ -4,6 +4,7 @@
 
 use anatomic_mesh::api::{Health, Lookup};
 use anatomic_tests::clocks;
+use anatomic_tests::postgres::Postgres;
 use anatomic_tests::prelude::*;
 
 async fn json<T: serde::de::DeserializeOwned>(url: &str) -> Option<T> {
@@ -97,6 +98,28 @@ async fn with_clocks_an_hour_apart_a_torrent_is_planted_found_shared_unplanted_a
         let link = planted["link"].as_str().expect("a link");
         let _ = anatomic::run_in(s, "get", &["get", link, "-o", &out], &behind).await.success();
         assert_eq!(content::sha256(&s.folder("out").join("hour.bin")), digest);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn supernodes_of_one_database_go_by_its_clock() {
+    scene::run(async |s| {
+        let database = Postgres::start(s).await;
+        let options = ["--store", &database.url()];
+        let ahead = Anatomic::start_in(s, "ahead", "supernode", &options, &clocks::wrong("+1h")).await;
+        let behind = Anatomic::start_in(s, "behind", "supernode", &options, &clocks::wrong("-1h")).await;
+        for (name, supernode) in [("one", &ahead), ("two", &behind)] {
+            let at = supernode.url();
+            let _node = Anatomic::start(s, name, "node", &["--supernode", at.trim_end_matches('/')]).await;
+            for asked in [&ahead, &behind] {
+                let offer: Value =
+                    json(&format!("{}api/v1/nodes?count=8", asked.url())).await.expect("an offer");
+                let ages: Vec<_> =
+                    offer["nodes"].as_array().into_iter().flatten().map(|node| &node["seen"]).collect();
+                assert!(ages.iter().any(|age| age.as_u64().is_some_and(|age| age < 60)), "{offer}");
+            }
+        }
     })
     .await;
 }
