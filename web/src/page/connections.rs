@@ -18,9 +18,12 @@ use web_sys::{
     RtcPeerConnectionState, RtcSdpType, RtcSessionDescriptionInit, Worker,
 };
 
-/// How long a quick description waits for candidates of our own interfaces, in milliseconds. They come within some;
-/// the limit only bounds a browser that is busy.
+/// How long a quick description waits for the first candidate of our own interfaces, in milliseconds. It comes within
+/// some; the limit only bounds a browser that is busy. Chromium calls the search ended 100 ms later, which a node need not
+/// wait for.
 const QUICK: u32 = 100;
+/// How long it then waits for the others, which come in the same moment.
+const SETTLED: u32 = 4;
 /// How long a thorough one waits for the node's STUN, in milliseconds.
 const THOROUGH: u32 = 1_000;
 /// A channel that cannot be handed over tells the worker when its buffer has drained to this many bytes.
@@ -40,9 +43,10 @@ struct Shared {
 struct Connection {
     peer: RtcPeerConnection,
     channel: RefCell<Option<Rc<Kept>>>,
+    /// Resolves when the first candidate is found.
+    begun: Promise,
     /// Resolves when all candidates are found.
     gathered: Promise,
-    all_found: Option<Function>,
     /// Called by the browser; dropped with the connection.
     handlers: RefCell<Vec<Handler>>,
 }
@@ -113,8 +117,7 @@ impl Shared {
         self.hand_over(conn, &connection, channel);
         let offer = JsFuture::from(connection.peer.create_offer()).await?;
         JsFuture::from(connection.peer.set_local_description(offer.unchecked_ref())).await?;
-        let limit = if gathering == Gathering::Quick { QUICK } else { THOROUGH };
-        connection.description(limit).await
+        connection.description(gathering).await
     }
 
     async fn answer(self: &Rc<Self>, conn: Conn, sdp: &str, stun: &[String]) -> Result<String, JsValue> {
@@ -137,7 +140,8 @@ impl Shared {
         JsFuture::from(connection.peer.set_remote_description(&remote)).await?;
         let answer = JsFuture::from(connection.peer.create_answer()).await?;
         JsFuture::from(connection.peer.set_local_description(answer.unchecked_ref())).await?;
-        connection.description(if stun.is_empty() { QUICK } else { THOROUGH }).await
+        let gathering = if stun.is_empty() { Gathering::Quick } else { Gathering::Thorough };
+        connection.description(gathering).await
     }
 
     async fn accept(&self, conn: Conn, sdp: &str) -> Result<(), JsValue> {
@@ -162,26 +166,23 @@ impl Shared {
         }
         configuration.set_ice_servers(servers.unchecked_ref());
         // `Function::default` would be an `eval`, which the page's content security policy refuses.
-        let mut all_found = None;
+        let (mut first_found, mut all_found): (Option<Function>, Option<Function>) = (None, None);
+        let begun = Promise::new(&mut |resolve, _| first_found = Some(resolve.unchecked_into()));
         let gathered = Promise::new(&mut |resolve, _| all_found = Some(resolve.unchecked_into()));
         let connection = Rc::new(Connection {
             peer: RtcPeerConnection::new_with_configuration(&configuration)?,
             channel: RefCell::default(),
+            begun,
             gathered,
-            all_found,
             handlers: RefCell::default(),
         });
-        let holder = Rc::downgrade(&connection);
         connection.on(
             |peer, handler| peer.set_onicecandidate(handler),
             move |event| {
-                let end = event
-                    .dyn_into::<RtcPeerConnectionIceEvent>()
-                    .is_ok_and(|event| event.candidate().is_none());
-                if let (true, Some(connection)) = (end, holder.upgrade())
-                    && let Some(all_found) = &connection.all_found
-                {
-                    let _ = all_found.call0(&JsValue::UNDEFINED);
+                let Ok(event) = event.dyn_into::<RtcPeerConnectionIceEvent>() else { return };
+                let found = if event.candidate().is_some() { &first_found } else { &all_found };
+                if let Some(found) = found {
+                    let _ = found.call0(&JsValue::UNDEFINED);
                 }
             },
         );
@@ -313,11 +314,19 @@ impl Connection {
         self.handlers.borrow_mut().push(closure);
     }
 
-    /// Our description with the candidates found until gathering ended, or until `limit` milliseconds passed.
-    async fn description(&self, limit: u32) -> Result<String, JsValue> {
+    /// Our description with the candidates found until then.
+    async fn description(&self, gathering: Gathering) -> Result<String, JsValue> {
         if self.peer.ice_gathering_state() != RtcIceGatheringState::Complete {
             // Late or not, what was found by now is what we say.
-            let _ = within(&self.gathered, limit).await;
+            match gathering {
+                Gathering::Quick => {
+                    let _ = within(&Promise::race(&Array::of2(&self.begun, &self.gathered)), QUICK).await;
+                    sleep(SETTLED).await;
+                }
+                Gathering::Thorough => {
+                    let _ = within(&self.gathered, THOROUGH).await;
+                }
+            }
         }
         let sdp = self.peer.local_description().map(|description| description.sdp()).unwrap_or_default();
         // Nothing trickles: the other side need not wait for more.
