@@ -1,6 +1,7 @@
 //! A file plays and seeks while it is still downloading.
 //!
-//! Sound, because a test can make it by itself: the path of its bytes is that of pictures and of everything saved.
+//! Sound that the test makes by itself, and a small film of our own whose left half is red for 20 seconds, then blue, so
+//! that what is on the screen says which part is shown.
 
 use anatomic_tests::prelude::*;
 use std::io::Write as _;
@@ -73,6 +74,72 @@ async fn a_file_plays_and_seeks_while_it_is_still_coming() {
         let (_, saved) = page.save(hash, 0, SHORT).await;
         assert_eq!(saved.metadata().expect("a file").len(), length);
         assert_eq!(content::sha256(&saved), content::sha256(&home.join("tone.wav")));
+    })
+    .await;
+}
+
+/// Made with ffmpeg: VP8, 192 by 108, a key frame every 2 s, its index of places at the front. Between its clusters are
+/// empty elements (`Void`) of 256 KiB, whose zeros are left out of the file that is kept.
+const FILM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/video/red_then_blue.webm");
+/// The head of such an element (RFC 8794): its id, and its length in eight bytes.
+const VOID: [u8; 9] = [0xEC, 0x01, 0, 0, 0, 0, 0x04, 0, 0];
+
+/// Writes the film with its zeros; returns its length.
+fn film(path: &Path) -> u64 {
+    let kept = std::fs::read(FILM).expect("the film");
+    let mut whole = Vec::new();
+    let mut rest = kept.as_slice();
+    while let Some(at) = rest.windows(VOID.len()).position(|bytes| bytes == VOID) {
+        let (before, after) = rest.split_at(at + VOID.len());
+        whole.extend_from_slice(before);
+        whole.resize(whole.len() + 256 * 1024, 0);
+        rest = after;
+    }
+    whole.extend_from_slice(rest);
+    std::fs::write(path, &whole).expect("space");
+    whole.len() as u64
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_film_is_seen_and_seeks_while_it_is_still_coming() {
+    scene::run(async |s| {
+        let node = Anatomic::up(s).await;
+        let home = s.folder("content");
+        assert!(film(&home.join("film.webm")) > 5_000_000);
+        let torrent = torrent::make(&home.join("film.webm"), &s.path("t.torrent"), &[&node.announce()], 64);
+        let planted = node.plant(s, &torrent.path, &[]).await;
+        let seed = Transmission::start(s, "transmission").await;
+        // Twice as fast as it plays: the whole takes 20 s or so.
+        seed.limit_upload(Some(256)).await;
+        seed.seed(&torrent, &home).await;
+        let browser = Browser::launch(s, "browser").await;
+        let page = Page::open(s, &browser, planted["link"].as_str().expect("a link")).await;
+        let (hash, tab) = (&torrent.info_hash, page.tab());
+        tab.wait_for("the service worker", "navigator.serviceWorker.controller !== null", SHORT).await;
+        // Red and blue of a place in the left half of what the film shows now.
+        let colour = "(v => { if (!v || v.readyState < 2) return null;
+            const c = Object.assign(document.createElement('canvas'), { width: 192, height: 108 }).getContext('2d');
+            c.drawImage(v, 0, 0, 192, 108); const p = c.getImageData(40, 54, 1, 1).data; return [p[0], p[2]];
+        })(document.querySelector('video[data-testid=\"player\"]'))";
+        page.press(hash, "play").await;
+        let player = "document.querySelector('video[data-testid=\"player\"]')";
+        tab.wait_for("pictures", &format!("{player}?.currentTime > 0.5"), SHORT).await;
+        let red = tab.wait_for("the first half", colour, SHORT).await;
+        assert!(red[0].as_u64() > Some(200) && red[1].as_u64() < Some(60), "it begins red: {red}");
+        let shown = page.torrent(hash).await.expect("it is shown");
+        assert!(shown.progress < 0.9, "it plays before it is complete: {shown:?}");
+
+        tab.eval(&format!("{player}.currentTime = 36")).await;
+        tab.wait_for("pictures after the seek", &format!("{player}.currentTime > 36.3"), SHORT).await;
+        let blue = tab.wait_for("the second half", colour, SHORT).await;
+        assert!(blue[0].as_u64() < Some(60) && blue[1].as_u64() > Some(200), "it ends blue: {blue}");
+        let shown = page.torrent(hash).await.expect("it is shown");
+        assert!(shown.progress < 1.0, "the seek did not wait for the rest: {shown:?}");
+        let frames = tab.eval(&format!("{player}.getVideoPlaybackQuality().totalVideoFrames")).await;
+        assert!(frames.as_u64() > Some(5), "frames shown: {frames}");
+
+        seed.limit_upload(None).await;
+        page.wait_complete(hash, TRANSFER).await;
     })
     .await;
 }
