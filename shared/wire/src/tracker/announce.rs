@@ -98,9 +98,9 @@ impl AnnounceRequest {
         };
         let (mut info_hash, mut port) = (None, None);
         for (key, value) in query::pairs(text) {
-            match key.as_str() {
+            match key.as_ref() {
                 "info_hash" => info_hash = Some(value),
-                "peer_id" => request.peer_id = value.as_slice().try_into().ok().map(PeerId),
+                "peer_id" => request.peer_id = value.as_ref().try_into().ok().map(PeerId),
                 "port" => port = query::number(&value),
                 "uploaded" => request.uploaded = query::number(&value).unwrap_or(0),
                 "downloaded" => request.downloaded = query::number(&value).unwrap_or(0),
@@ -111,12 +111,12 @@ impl AnnounceRequest {
                     request.key =
                         std::str::from_utf8(&value).ok().and_then(|hex| u32::from_str_radix(hex, 16).ok());
                 }
-                "trackerid" => request.tracker_id = String::from_utf8(value).ok(),
+                "trackerid" => request.tracker_id = String::from_utf8(value.into_owned()).ok(),
                 _ => {}
             }
         }
         let info_hash = info_hash.ok_or(RequestError::InfoHash)?;
-        request.info_hash = InfoHash(info_hash.as_slice().try_into().map_err(|_| RequestError::InfoHash)?);
+        request.info_hash = InfoHash(info_hash.as_ref().try_into().map_err(|_| RequestError::InfoHash)?);
         request.port = port.ok_or(RequestError::Port)?;
         Ok(request)
     }

@@ -2,11 +2,20 @@
 //!
 //! Not form decoding: values need not be UTF-8, and `+` is a plus.
 
+use std::borrow::Cow;
+
 /// The pairs of a query (what follows `?`), keys and values percent-decoded; malformed escapes stand for themselves.
-pub fn pairs(query: &str) -> impl Iterator<Item = (String, Vec<u8>)> + '_ {
+pub fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, [u8]>)> + '_ {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (String::from_utf8_lossy(&decode(key)).into_owned(), decode(value))
+        let key = if key.contains('%') {
+            Cow::Owned(String::from_utf8_lossy(&decode(key)).into_owned())
+        } else {
+            Cow::Borrowed(key)
+        };
+        let value =
+            if value.contains('%') { Cow::Owned(decode(value)) } else { Cow::Borrowed(value.as_bytes()) };
+        (key, value)
     })
 }
 

@@ -51,7 +51,7 @@ pub fn hashes_from_query(text: &str) -> Result<Vec<InfoHash>, RequestError> {
     let mut hashes = Vec::new();
     for (key, value) in query::pairs(text) {
         if key == "info_hash" && hashes.len() < MAX_HASHES {
-            hashes.push(InfoHash(value.as_slice().try_into().map_err(|_| RequestError::InfoHash)?));
+            hashes.push(InfoHash(value.as_ref().try_into().map_err(|_| RequestError::InfoHash)?));
         }
     }
     if hashes.is_empty() { Err(RequestError::EmptyScrape) } else { Ok(hashes) }

@@ -5,8 +5,10 @@
 //! `left: null` before the metadata is known, JSON in binary frames, elements of `offers` that are no offers.
 
 mod parse;
+mod request;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use super::{Event, scrape::SwarmCounts};
 use anatomic_core::{InfoHash, PeerId};
@@ -159,7 +161,7 @@ impl ClientMessage {
     /// # Errors
     /// The [`Refusal`] to send back: the socket stays open.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
-        parse::client_message(bytes)
+        request::client_message(bytes)
     }
 
     /// The message as JSON.
@@ -222,58 +224,7 @@ impl ServerMessage {
     /// The message as JSON.
     #[must_use]
     pub fn encode(&self) -> String {
-        match self {
-            Self::Announced { info_hash, complete, incomplete, interval, tracker_id, warning } => {
-                let mut message = json!({
-                    "action": "announce",
-                    "info_hash": binary(info_hash.as_bytes()),
-                    "complete": complete,
-                    "incomplete": incomplete,
-                    "interval": interval,
-                });
-                if let Some(fields) = message.as_object_mut() {
-                    if let Some(id) = tracker_id {
-                        fields.insert("tracker id".into(), id.as_str().into());
-                    }
-                    if let Some(text) = warning {
-                        fields.insert("warning message".into(), text.as_str().into());
-                    }
-                }
-                message
-            }
-            Self::Offer { info_hash, peer_id, offer } => json!({
-                "action": "announce",
-                "info_hash": binary(info_hash.as_bytes()),
-                "peer_id": binary(peer_id.as_bytes()),
-                "offer_id": binary(&offer.id.0),
-                "offer": {"type": "offer", "sdp": offer.sdp},
-            }),
-            Self::Answer { info_hash, peer_id, answer } => json!({
-                "action": "announce",
-                "info_hash": binary(info_hash.as_bytes()),
-                "peer_id": binary(peer_id.as_bytes()),
-                "offer_id": binary(&answer.id.0),
-                "answer": {"type": "answer", "sdp": answer.sdp},
-            }),
-            Self::Scraped(files) => {
-                let files: Map<String, Value> = files
-                    .iter()
-                    .map(|(hash, counts)| {
-                        (to_binary_string(hash.as_bytes()), serde_json::to_value(counts).unwrap_or_default())
-                    })
-                    .collect();
-                json!({"action": "scrape", "files": files, "flags": {"min_request_interval": 600}})
-            }
-            Self::Refused(refusal) => {
-                let mut message =
-                    json!({"action": refusal.action.as_str(), "failure reason": refusal.reason.as_str()});
-                if let (Some(fields), Some(hash)) = (message.as_object_mut(), refusal.info_hash) {
-                    fields.insert("info_hash".into(), binary(hash.as_bytes()));
-                }
-                message
-            }
-        }
-        .to_string()
+        write::server_message(self)
     }
 }
 
@@ -286,12 +237,12 @@ pub fn to_binary_string(bytes: &[u8]) -> String {
 /// Reads a "binary string" of exactly 20 code points below U+0100.
 #[must_use]
 pub fn from_binary_string(text: &str) -> Option<[u8; 20]> {
-    // 20 code points take at most 40 bytes of UTF-8.
-    if text.len() > 40 {
-        return None;
+    let mut bytes = [0; 20];
+    let mut code_points = text.chars();
+    for byte in &mut bytes {
+        *byte = u8::try_from(code_points.next()?).ok()?;
     }
-    let bytes: Vec<u8> = text.chars().map(u8::try_from).collect::<Result<_, _>>().ok()?;
-    bytes.try_into().ok()
+    code_points.next().is_none().then_some(bytes)
 }
 
 fn binary(bytes: &[u8; 20]) -> Value {

@@ -165,3 +165,25 @@ fn random_messages_never_panic() {
     let deep = "[".repeat(60_000);
     assert!(ClientMessage::decode(deep.as_bytes()).is_err());
 }
+
+#[test]
+fn every_byte_and_every_character_is_written_so_that_it_is_read_again() {
+    for first in (0..=255u8).step_by(20) {
+        let bytes: [u8; 20] = std::array::from_fn(|at| first.saturating_add(at as u8));
+        let sdp: String = (0..0x250).filter_map(char::from_u32).chain(['\u{1f600}']).collect();
+        let offer = Offer { id: OfferId(bytes), sdp };
+        let message = ServerMessage::Offer { info_hash: InfoHash(bytes), peer_id: PeerId(bytes), offer };
+        let json = message.encode();
+        assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
+        assert_eq!(ServerMessage::decode(json.as_bytes()), Some(message));
+    }
+}
+
+#[test]
+fn values_of_another_kind_are_as_if_they_were_not_there() {
+    let text = r#"{"action":"announce","info_hash":"aaaaaaaaaaaaaaaaaaaa","peer_id":"bbbbbbbbbbbbbbbbbbbb",
+        "left":[1],"event":7,"numwant":true,"offers":{"a":[{}]},"trackerid":{},"answer":null,"x":[[[{"y":"z"}]]]}"#;
+    let Ok(ClientMessage::Announce(announce)) = ClientMessage::decode(text.as_bytes()) else { panic!() };
+    assert_eq!((announce.left, announce.event, announce.want), (None, None, None));
+    assert_eq!((announce.offers.len(), announce.tracker_id), (0, None));
+}
