@@ -23,12 +23,19 @@ pub(crate) fn bench(args: &[String]) -> Result<(), String> {
     let peers = setup::test_peers()?;
     page::page(&tools, Build::Small)?;
     let anatomic = relay::build()?;
+    let rivals = match chosen.iter().any(|name| name.as_str() == "bench_tracker") {
+        true => Some(setup::rival_trackers()?),
+        false => None,
+    };
     for name in chosen {
         eprintln!("\nbench: {name}");
         let mut command = run::cargo_like("cargo");
         command.args(["run", "--release", "--package", "anatomic-tests", "--example", name, "--"]).args(rest);
         command.env("ANATOMIC_BIN", &anatomic);
         peers.tell(&mut command);
+        if let Some(folder) = &rivals {
+            command.env("ANATOMIC_TRACKERS", folder);
+        }
         run::loud(&mut command)?;
     }
     Ok(())

@@ -17,6 +17,9 @@ pub(crate) const NODE_DATACHANNEL: &str = "0.33.4";
 /// The reference HTTP, UDP and WebSocket tracker.
 pub(crate) const BITTORRENT_TRACKER: &str = "11.2.3";
 
+/// Trackers and load generators that ours is measured beside.
+pub(crate) const AQUATIC: &str = "0.9.0";
+
 /// The version of `wasm-bindgen` in `Cargo.lock`.
 pub(crate) fn wasm_bindgen() -> Result<String, String> {
     let lock = paths::root().join("Cargo.lock");

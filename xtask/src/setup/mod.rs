@@ -6,6 +6,7 @@
 mod cargo_tools;
 mod peers;
 mod system;
+mod trackers;
 mod wasm_target;
 
 use std::ffi::OsString;
@@ -82,6 +83,11 @@ pub(crate) fn build_tools() -> Result<Tools, String> {
     let path = std::env::join_paths(folders.chain(std::env::split_paths(&old)))
         .map_err(|e| format!("PATH cannot be extended: {e}"))?;
     Ok(Tools { path, compiler })
+}
+
+/// The trackers that ours is measured beside: the folder of aquatic's programs.
+pub(crate) fn rival_trackers() -> Result<std::path::PathBuf, String> {
+    trackers::find_or_install()
 }
 
 /// The real clients, the reference trackers and the browser that the tests run against.
