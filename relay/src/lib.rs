@@ -5,6 +5,7 @@
 
 pub mod announce;
 pub mod bridge;
+pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod content;

@@ -300,10 +300,11 @@ fn fill(tracker: SocketAddr, hashes: &[[u8; 20]], peers: u32) -> u32 {
     let mut buffer = [0; 2048];
     // A connection id is good for the address that asked, so one socket each address.
     for host in 0..20u8 {
-        let socket = UdpSocket::bind(([127, 1, 0, host + 1], 0)).expect("a loopback address");
+        let socket =
+            UdpSocket::bind(SocketAddr::from(([127, 1, 0, host + 1], 0))).expect("a loopback address");
         socket.connect(tracker).expect("a loopback address");
         socket.set_read_timeout(Some(Duration::from_millis(200))).expect("a time-out");
-        let mut ask = |packet: &[u8], socket: &UdpSocket| {
+        let ask = |packet: &[u8], socket: &UdpSocket| {
             let _ = socket.send(packet);
         };
         ask(&UdpRequest::Connect { transaction: 1 }.encode(), &socket);

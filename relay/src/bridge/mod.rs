@@ -5,14 +5,16 @@
 //! from the tracker's swarms, and browsers' first offers are answered.
 
 mod follow;
+mod rest;
 mod settings;
 
 pub use settings::Settings;
 
+use crate::budget::Level;
 use crate::driver::{self, Handle, SessionError};
 use crate::node::{PlantedTorrent, Planting};
 use crate::tracker::node_peer::AnswerFuture;
-use crate::tracker::{Admission as _, NodePeer, Tracker};
+use crate::tracker::{NodePeer, Tracker};
 use crate::webrtc::{Counters, Endpoint};
 use anatomic_core::{InfoHash, Magnet, Metainfo, PeerId};
 use anatomic_engine::{
@@ -23,6 +25,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tracing::{debug, warn};
@@ -59,6 +62,8 @@ struct Shared {
     connected: RwLock<HashMap<(InfoHash, PeerId), usize>>,
     /// Connections by kind, as last looked at.
     kinds: RwLock<HashMap<InfoHash, Connected>>,
+    /// How much of the node's budgets is left, as [`Level`].
+    level: AtomicU8,
 }
 
 #[derive(Clone, Copy)]
@@ -91,6 +96,7 @@ pub async fn start(settings: Settings, planting: Arc<Planting>, tracker: Arc<Tra
             browsers: Mutex::default(),
             connected: RwLock::default(),
             kinds: RwLock::default(),
+            level: AtomicU8::new(Level::Plenty as u8),
         }),
     };
     tracker.set_node(Arc::new(bridge.clone()), bridge.tcp());
@@ -155,7 +161,7 @@ impl Bridge {
 
     /// Sees to it that a torrent for which somebody came is in the engine.
     async fn ensure(&self, info_hash: &InfoHash) {
-        if self.find(info_hash).is_some() {
+        if self.rests() || self.find(info_hash).is_some() {
             return;
         }
         match self.shared.planting.get(info_hash) {
@@ -175,7 +181,7 @@ impl Bridge {
     /// Takes a planted torrent into the engine, or takes it in again now that its metadata are known.
     async fn add(&self, planted: &PlantedTorrent) {
         let info_hash = planted.info_hash;
-        if !self.shared.planting.admits(&info_hash) {
+        if self.rests() || !self.shared.planting.bridges(&info_hash) {
             return;
         }
         if let Some(torrent) = self.find(&info_hash) {
@@ -365,11 +371,12 @@ impl Bridge {
 impl NodePeer for Bridge {
     fn serves(&self, info_hash: &InfoHash) -> bool {
         let planting = &self.shared.planting;
-        planting.admits(info_hash) || (self.find(info_hash).is_some() && !planting.is_blocked(info_hash))
+        planting.bridges(info_hash) || (self.find(info_hash).is_some() && !planting.is_blocked(info_hash))
     }
 
     fn takes_part(&self, info_hash: &InfoHash) -> bool {
-        self.find(info_hash).is_some_and(|torrent| torrent.stored || self.has_browsers(info_hash))
+        self.takes_newcomers()
+            && self.find(info_hash).is_some_and(|torrent| torrent.stored || self.has_browsers(info_hash))
     }
 
     fn connected(&self, info_hash: &InfoHash) -> Connected {
@@ -382,6 +389,9 @@ impl NodePeer for Bridge {
     }
 
     fn wants_offer(&self, info_hash: &InfoHash, from: &PeerId) -> bool {
+        if !self.takes_newcomers() {
+            return false;
+        }
         // Others than ours close a second connection with the same peer.
         let most = if from.0.starts_with(b"-AN") { CONNECTIONS } else { 1 };
         let key = (*info_hash, *from);

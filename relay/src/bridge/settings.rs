@@ -3,6 +3,7 @@
 //! Values and binding only.
 
 use super::driver::{self, Handle};
+use crate::budget::Sent;
 use crate::node::files::{self, Access};
 use crate::webrtc::{Certificate, Endpoint, EndpointConfig};
 use anatomic_core::address::Policy;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub supernodes: Vec<String>,
     /// Where the DTLS certificate is kept, so that it stays the same after a restart.
     pub certificate: PathBuf,
+    /// Counts bytes sent over TCP.
+    pub sent: Sent,
 }
 
 impl Settings {
@@ -71,6 +74,7 @@ impl Settings {
                 peers: self.network,
                 trackers: self.network,
                 webrtc: Some(endpoint.clone()),
+                sent: self.sent.clone(),
                 ..driver::Config::default()
             };
             driver::start(config).await

@@ -3,6 +3,7 @@
 //! Knows no message. The engine's task writes to it directly, since a write seldom waits; reading, and waiting for
 //! room, is the pump's part, so that a connection costs the engine's task nothing while it is quiet.
 
+use crate::budget::Sent;
 use crate::webrtc;
 use anatomic_engine::PeerKey;
 use bytes::{Bytes, BytesMut};
@@ -39,6 +40,8 @@ pub(super) struct Link {
     full: AtomicBool,
     closing: AtomicBool,
     changed: Notify,
+    /// Counts what goes over TCP.
+    sent: Sent,
 }
 
 /// What carries the bytes.
@@ -69,7 +72,7 @@ pub(super) struct Outbox {
 }
 
 impl Link {
-    pub(super) fn new(carrier: Carrier) -> Arc<Self> {
+    pub(super) fn new(carrier: Carrier, sent: Sent) -> Arc<Self> {
         if let Carrier::Tcp(stream) = &carrier {
             // Both only tune; a system without them still works.
             let _ = stream.set_nodelay(true);
@@ -81,6 +84,7 @@ impl Link {
             full: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             changed: Notify::new(),
+            sent,
         })
     }
 
@@ -101,7 +105,10 @@ impl Link {
             match &self.carrier {
                 Carrier::Tcp(stream) => match stream.try_write(rest) {
                     Ok(0) => return Flushed::Over,
-                    Ok(count) => outbox.at += count,
+                    Ok(count) => {
+                        self.sent.add(count);
+                        outbox.at += count;
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Flushed::Full,
                     Err(_) => return Flushed::Over,
                 },

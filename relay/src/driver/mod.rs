@@ -23,6 +23,7 @@ pub(crate) use session::Message;
 pub use session::Session;
 
 use crate::announce::Announcers;
+use crate::budget::Sent;
 use crate::webrtc::Endpoint;
 use anatomic_core::PeerId;
 use anatomic_core::address::Policy;
@@ -51,6 +52,8 @@ pub struct Config {
     pub hashers: usize,
     /// Threads that read and write files. Pieces are spread over them.
     pub disks: usize,
+    /// Counts bytes sent over TCP.
+    pub sent: Sent,
 }
 
 impl Default for Config {
@@ -64,6 +67,7 @@ impl Default for Config {
             accepted: 500,
             hashers: 0,
             disks: 2,
+            sent: Sent::default(),
         }
     }
 }

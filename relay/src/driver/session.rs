@@ -273,7 +273,7 @@ impl Session {
         let facts = anatomic_engine::Link { transport, direction, torrent, address, encrypted };
         let key = self.engine.handle_connected(now, facts);
         tracing::debug!(peer = ?key, ?transport, ?direction, "connected");
-        let link = Link::new(carrier);
+        let link = Link::new(carrier, self.config.sent.clone());
         tokio::spawn(pump(Arc::clone(&link), key, self.heard.clone()));
         let outbox = Outbox::default();
         self.peers.insert(key, Peer { link, outbox, queued: false, full: false, _place: place });

@@ -22,6 +22,8 @@ use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+const NO_REDIRECT: &str = "this announce cannot be redirected";
+
 /// A request to become a WebSocket, if it is one.
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
@@ -63,6 +65,9 @@ pub async fn announce(
         && (tracker.admission.admits(&request.info_hash) || app.supernode.is_none())
     {
         let client = app.client(from, &headers);
+        if let Some(location) = tracker.handed_on(&request, client, &query) {
+            return moved(&location);
+        }
         let (origin, mut drawn) = (Origin { client, local: from.local }, Drawn::default());
         return match tracker.announce(&request, origin, Families::Both, &mut drawn) {
             Ok(announced) => bencoded(announced.encode(&drawn, client)),
@@ -103,12 +108,7 @@ async fn redirect(
     let Some(supernode) = &app.supernode else { return refusal(NOT_PLANTED) };
     match supernode.redirect(info_hash, Some(app.about.identity.key())).await {
         Ok(Some(announce)) => {
-            let location = to(&announce).map(|url| format!("{url}?{query}"));
-            // The query came in as part of a request line, so it fits into a header; what does not is refused.
-            match location.and_then(|location| location.parse::<axum::http::HeaderValue>().ok()) {
-                Some(location) => (StatusCode::FOUND, [(LOCATION, location)]).into_response(),
-                None => refusal("this announce cannot be redirected"),
-            }
+            to(&announce).map_or_else(|| refusal(NO_REDIRECT), |url| moved(&format!("{url}?{query}")))
         }
         Ok(None) if app.tracker.is_some() => refusal(NOT_PLANTED),
         Ok(None) => refusal("no living node tracks this torrent"),
@@ -116,15 +116,29 @@ async fn redirect(
     }
 }
 
+/// Sends a client elsewhere.
+fn moved(location: &str) -> Response {
+    // The query came in as part of a request line, so it fits into a header; what does not is refused.
+    match location.parse::<axum::http::HeaderValue>() {
+        Ok(location) => (StatusCode::FOUND, [(LOCATION, location)]).into_response(),
+        Err(_) => refusal(NO_REDIRECT),
+    }
+}
+
 fn websocket(app: &App, from: Addresses, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     let Some(tracker) = app.tracker.clone() else {
         return (StatusCode::NOT_FOUND, "there is no tracker for browsers here").into_response();
     };
+    if tracker.open_sockets() >= tracker.config.sockets {
+        return (StatusCode::SERVICE_UNAVAILABLE, "as many connections as there may be; try another tracker")
+            .into_response();
+    }
     let ip = app.client(from, headers);
     upgrade
         .max_message_size(MAX_MESSAGE_LEN)
         .max_frame_size(MAX_MESSAGE_LEN)
         // Small answers, and a bound on what a slow socket holds.
+        .read_buffer_size(4 * 1024)
         .write_buffer_size(8 * 1024)
         .max_write_buffer_size(256 * 1024)
         .on_upgrade(move |stream| socket::serve(tracker, stream, ip))

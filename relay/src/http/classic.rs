@@ -41,7 +41,7 @@ impl Old {
     fn read(query: Option<String>) -> Self {
         let mut pairs = HashMap::new();
         for (key, value) in query::pairs(&query.unwrap_or_default()).take(32) {
-            pairs.entry(key).or_insert(value);
+            pairs.entry(key.into_owned()).or_insert_with(|| value.into_owned());
         }
         Self(pairs)
     }

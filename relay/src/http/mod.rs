@@ -7,6 +7,7 @@ pub mod about;
 pub mod announce;
 pub mod api;
 pub mod classic;
+mod door;
 pub mod network;
 pub mod openapi;
 pub mod pace;
@@ -18,6 +19,7 @@ pub mod sisters;
 pub mod watch;
 
 use crate::bridge::Bridge;
+use crate::budget::Budget;
 use crate::mesh::{self, Mesh};
 use crate::node::Planting;
 use crate::node::blocks::Blocks;
@@ -43,6 +45,8 @@ pub struct App {
     pub tracker: Option<Arc<Tracker>>,
     /// What is planted on the node.
     pub planting: Option<Arc<Planting>>,
+    /// What the node may spend.
+    pub budget: Option<Arc<Budget>>,
     /// The node's peer-sharing.
     pub mesh: Option<Mesh>,
     /// The node's own peer.
@@ -57,6 +61,8 @@ pub struct App {
     pub proxies: Proxies,
     /// How often one address may plant, register and hand over.
     pub pace: Pace,
+    /// Connections at once, without those that became WebSockets: these are bounded by the tracker.
+    pub max_connections: usize,
 }
 
 /// A family of routes, and their paths: the OpenAPI document is compared with them.

@@ -3,7 +3,7 @@
 //! Routes are in [`super`]. Who sends its request too slowly is cut off, and there is a ceiling on connections, so that idle
 //! ones cannot use up the process.
 
-use super::{App, router};
+use super::{App, door, router};
 use crate::tracker::Addresses;
 use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
@@ -20,8 +20,6 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-/// Connections at once, WebSockets included.
-const MAX_CONNECTIONS: usize = 20_000;
 /// Time for a request's head to come; also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time for a TLS handshake.
@@ -51,8 +49,8 @@ pub async fn serve_by(
     app: Arc<App>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let router = router(app);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let router = router(app.clone());
+    let places = Arc::new(Semaphore::new(app.max_connections));
     let (stopping, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
     tokio::pin!(stop);
@@ -74,9 +72,9 @@ pub async fn serve_by(
                 continue;
             }
         };
-        let (router, stopped, tls) = (router.clone(), stopped.clone(), tls.clone());
+        let (app, router, stopped, tls) = (app.clone(), router.clone(), stopped.clone(), tls.clone());
         connections.spawn(async move {
-            welcome(stream, remote, tls, router, stopped).await;
+            welcome(stream, remote, tls, app, router, stopped).await;
             drop(place);
         });
     }
@@ -89,6 +87,7 @@ async fn welcome(
     stream: TcpStream,
     remote: std::net::SocketAddr,
     tls: Option<TlsAcceptor>,
+    app: Arc<App>,
     router: axum::Router,
     stopped: watch::Receiver<()>,
 ) {
@@ -96,19 +95,26 @@ async fn welcome(
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
     let addresses = Addresses { remote, local };
-    let Some(tls) = tls else { return connection(stream, addresses, router, stopped).await };
+    let Some(tls) = tls else { return connection(stream, addresses, app, router, stopped).await };
     // Who asked for a challenge's answer has seen it in the handshake, and sends nothing.
     if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-        connection(stream, addresses, router, stopped).await;
+        connection(stream, addresses, app, router, stopped).await;
     }
 }
 
 async fn connection(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     addresses: Addresses,
+    app: Arc<App>,
     router: axum::Router,
     mut stopped: watch::Receiver<()>,
 ) {
+    let handed = tokio::select! {
+        handed = door::serve(&app, stream, addresses, HEAD_TIMEOUT) => handed,
+        _ = stopped.changed() => return,
+    };
+    drop(app);
+    let Some(stream) = handed else { return };
     let service = router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(addresses));
         request

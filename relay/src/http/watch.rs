@@ -54,6 +54,25 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
         gauge("tracker_peers", "Peers in all swarms.", peers as u64);
         gauge("tracker_sockets", "Open WebSockets of browsers.", tracker.open_sockets() as u64);
     }
+    if let Some(budget) = &app.budget {
+        let (spent, options) = (budget.spent(), budget.options());
+        gauge(
+            "budget_level",
+            "What is left: 0 plenty, 1 new load goes to sisters, 2 the bridge rests.",
+            budget.level() as u64,
+        );
+        gauge("budget_day_spent_bytes", "Bytes sent since midnight (UTC).", spent.day);
+        gauge("budget_month_spent_bytes", "Bytes sent since the first of the month (UTC).", spent.month);
+        for (name, help, bytes) in [
+            ("budget_day_bytes", "Bytes that may be sent in a day.", options.budget_day),
+            ("budget_month_bytes", "Bytes that may be sent in a month.", options.budget_month),
+            ("budget_memory_bytes", "Memory that the process may take.", options.max_memory),
+        ] {
+            if let Some(bytes) = bytes {
+                gauge(name, help, bytes.0);
+            }
+        }
+    }
     if let Some(planting) = &app.planting {
         gauge("planted_torrents", "Torrents planted on this node.", planting.count() as u64);
     }

@@ -195,7 +195,10 @@ impl Actor {
                 },
                 _ = look.tick() => {
                     for info_hash in self.tracker.swarms.take_touched() {
-                        self.observe(&info_hash);
+                        // Sisters share what is planted; a node may track more than that.
+                        if self.planting.get(&info_hash).is_some() {
+                            self.observe(&info_hash);
+                        }
                     }
                 }
                 _ = sweep.tick() => {

@@ -20,6 +20,18 @@ pub enum Access {
 /// # Errors
 /// When the disk does not take it; the old content is untouched then.
 pub fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    write_by(path, access, |file| file.write_all(bytes))
+}
+
+/// As [`write`], what is written coming from `content` piece by piece.
+///
+/// # Errors
+/// When the disk does not take it, or `content` fails; the old content is untouched then.
+pub fn write_by(
+    path: &Path,
+    access: Access,
+    content: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     // The parent of a bare name is the empty path, which cannot be opened.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
@@ -35,7 +47,7 @@ pub fn write(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     }
     let written = (|| {
         let mut file = options.open(&temporary)?;
-        file.write_all(bytes)?;
+        content(&mut file)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
         // The rename itself reaches the disk with the folder.

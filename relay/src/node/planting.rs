@@ -18,6 +18,7 @@ use anatomic_mesh::{Claim, Identity, Key, Listing, Receipt, Signed, UnixTime};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::broadcast;
 use tracing::{info, warn};
@@ -106,6 +107,8 @@ pub struct Settings {
     pub planters: Vec<Key>,
     /// Track and bridge any torrent, planted or not.
     pub open_bridge: bool,
+    /// Track any torrent; bridge what is planted.
+    pub track_any: bool,
     /// Scheme and host of this node, without a slash at the end.
     pub url: String,
     /// Ceilings.
@@ -127,6 +130,8 @@ pub struct Planting {
     /// Held while a record is written, so that two writers of one torrent cannot cross.
     writing: Mutex<()>,
     changes: broadcast::Sender<PlantingChange>,
+    /// Nothing new is taken: the host's budgets are nearly spent.
+    busy: AtomicBool,
 }
 
 impl Planting {
@@ -157,6 +162,7 @@ impl Planting {
             withdrawn: Withdrawn::default(),
             writing: Mutex::new(()),
             changes: broadcast::channel(256).0,
+            busy: AtomicBool::new(false),
         }))
     }
 
@@ -234,9 +240,23 @@ impl Planting {
         self.get(info_hash).filter(|_| !self.is_blocked(info_hash))
     }
 
+    /// Whether the node's own peer takes part in the swarms of this torrent.
+    #[must_use]
+    pub fn bridges(&self, info_hash: &InfoHash) -> bool {
+        (self.settings.open_bridge || self.get(info_hash).is_some()) && !self.is_blocked(info_hash)
+    }
+
+    /// Takes nothing new, or again what there is room for.
+    pub fn set_busy(&self, busy: bool) {
+        self.busy.store(busy, Ordering::Relaxed);
+    }
+
     /// How many more torrents would be taken.
     #[must_use]
     pub fn free(&self) -> Option<u64> {
+        if self.busy.load(Ordering::Relaxed) {
+            return Some(0);
+        }
         self.settings.limits.torrents.map(|most| most.saturating_sub(self.count() as u64))
     }
 
@@ -333,7 +353,7 @@ impl Planting {
         if old.is_none() && self.free() == Some(0) {
             return Err(Problem::new(
                 codes::FULL,
-                "this node tracks as many torrents as it may; ask another",
+                "this node has taken on as much as its host lets it; ask another",
             ));
         }
         let mut torrent = old.as_deref().cloned().unwrap_or_else(|| PlantedTorrent {
@@ -463,6 +483,7 @@ impl Admission for Planting {
     fn admits(&self, info_hash: &InfoHash) -> bool {
         !self.is_blocked(info_hash)
             && (self.settings.open_bridge
+                || self.settings.track_any
                 || self.torrents.read().unwrap_or_else(PoisonError::into_inner).contains_key(info_hash))
     }
 }

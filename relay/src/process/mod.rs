@@ -2,14 +2,17 @@
 //!
 //! Decides nothing of its own beyond defaults: every part lives in its own module.
 
+mod ceilings;
 pub mod demo;
 mod options;
 mod ready;
 mod secure;
 
-pub use options::{Common, NodeOptions, Options, Role, SupernodeOptions, UdpTracker};
+pub use ceilings::Ceilings;
+pub use options::{Common, NodeOptions, Options, Role, SupernodeOptions, Tracked, UdpTracker};
 pub use secure::Options as TlsOptions;
 
+use crate::budget::Budget;
 use crate::cli::Failure;
 use crate::dht::{self, Dht};
 use crate::http::about::About;
@@ -21,10 +24,9 @@ use crate::node::blocks::Blocks;
 use crate::node::{self, Planting, client, identity, planting, register, report};
 use crate::supernode::{Index, Supernode};
 use crate::tracker::udp::UdpDoor;
-use crate::tracker::{self, Proxies, Swarms, Tracker, swarms};
+use crate::tracker::{self, Proxies, Swarms, Tracker};
 use anatomic_core::InfoHash;
 use anatomic_core::address::{Policy, is_public};
-use anatomic_mesh::api::Limits;
 use ready::Ready;
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -39,14 +41,13 @@ use tracing::warn;
 const FAREWELL: Duration = Duration::from_secs(3);
 /// How often one address may plant, register or hand over in a minute.
 const POSTS_PER_MINUTE: u32 = 120;
-/// Most torrents that a node tracks unless its host says otherwise.
-const MAX_TORRENTS: u64 = 10_000;
 
 /// Runs the process until Ctrl-C or SIGTERM.
 ///
 /// # Errors
 /// What could not be started, why, and what to do.
 pub async fn run(options: Options) -> Result<(), Failure> {
+    raise_open_files();
     let stop = stop_signal()?;
     let folder = data_folder(options.common.data.as_deref(), options.role)?;
     let _lock = lock(&folder)?;
@@ -82,17 +83,19 @@ pub async fn run(options: Options) -> Result<(), Failure> {
                 // The host itself may always plant on its own node.
                 planters: node_options.planters.iter().copied().chain([identity.key()]).collect(),
                 open_bridge: node_options.open_bridge,
+                track_any: node_options.track == Tracked::Any,
                 url: url.clone(),
-                limits: Limits { torrents: Some(MAX_TORRENTS), ..Limits::default() },
+                limits: node_options.limits(),
                 folder: folder.join("planted"),
             };
             let planting = Planting::open(settings, identity.clone()).map_err(|error| {
                 Failure::new(format!("cannot read what was planted in {}: {error}", folder.display()))
             })?;
+            let ceilings = &node_options.ceilings;
             let config =
-                tracker::Config { announced_tcp: node_options.announced_tcp(), ..tracker::Config::default() };
-            let store = Arc::new(Swarms::new(swarms::Limits::default(), seed));
-            let snapshot = folder.join("swarms.json");
+                tracker::Config { announced_tcp: node_options.announced_tcp(), ..ceilings.tracker() };
+            let store = Arc::new(Swarms::new(ceilings.store(), seed));
+            let snapshot = folder.join("swarms");
             if let Err(error) = tracker::snapshot::restore(&store, &snapshot) {
                 warn!(file = %snapshot.display(), %error, "starting with empty swarms");
             }
@@ -120,7 +123,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let bridge = match (&options.node, &node) {
         (Some(node_options), Some((planting, tracker))) => Some(
             crate::bridge::start(
-                node_options.bridge(local.ip(), network, told, &folder),
+                node_options.bridge(local.ip(), network, told, &folder, tracker.sent.clone()),
                 planting.clone(),
                 tracker.clone(),
             )
@@ -167,6 +170,17 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         };
         Mesh::start(settings, planting.clone(), tracker.clone())
     });
+    let budget = match (&options.node, &node) {
+        (Some(node_options), Some((planting, tracker))) => {
+            let sent = tracker.sent.clone();
+            let budget =
+                Budget::open(node_options.budgets.clone(), folder.join("spent"), sent, planting.clone());
+            tracker.set_handing(budget.clone());
+            tasks.spawn(budget.clone().keep(tracker.clone(), mesh.clone(), bridge.clone()));
+            Some(budget)
+        }
+        _ => None,
+    };
     let about = About {
         udp_tracker: udp_local.and_then(|local| udp_url(&url, local)),
         identity: identity.clone(),
@@ -181,11 +195,16 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         planting: node.as_ref().map(|(planting, _)| planting.clone()),
         mesh: mesh.clone(),
         bridge: bridge.clone(),
+        budget: budget.clone(),
         supernode: supernode.clone(),
         blocks: Some(blocks.clone()),
         page: Some(Page::new(options.common.www.clone())),
         proxies: Proxies(options.common.proxies.clone()),
         pace: Pace::per_minute(POSTS_PER_MINUTE),
+        max_connections: options
+            .node
+            .as_ref()
+            .map_or(Ceilings::CONNECTIONS, |node| node.ceilings.max_connections),
     });
 
     let (close, closed) = tokio::sync::oneshot::channel::<()>();
@@ -255,9 +274,14 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         mesh.leave().await;
     }
     if let Some((_, tracker)) = &node
-        && let Err(error) = tracker::snapshot::write(&tracker.swarms, &folder.join("swarms.json"))
+        && let Err(error) = tracker::snapshot::write(&tracker.swarms, &folder.join("swarms"))
     {
         warn!(%error, "the snapshot of the swarms could not be written");
+    }
+    if let Some(budget) = budget
+        && let Err(error) = budget.write()
+    {
+        warn!(%error, "what was spent could not be written down");
     }
     let _ = close.send(());
     if let Some(bridge) = bridge {
@@ -370,6 +394,17 @@ fn data_folder(named: Option<&Path>, role: Role) -> Result<PathBuf, Failure> {
         Failure::new(format!("cannot make the data folder {}: {error}", folder.display()))
     })?;
     Ok(folder)
+}
+
+/// Each socket is an open file: takes as many as the system lets us have, not as few as it gives unasked.
+fn raise_open_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        // Then it stays as it was, and beyond it connections wait.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    }
 }
 
 /// Two processes of one folder would overwrite each other's records.

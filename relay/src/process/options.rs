@@ -2,7 +2,9 @@
 //!
 //! Only values; the parts are put together beside.
 
+use super::ceilings::Ceilings;
 use crate::bridge;
+use crate::budget::{self, Sent};
 use crate::dht;
 use crate::node::blocks::Subscription;
 use crate::tracker::address::Network;
@@ -10,6 +12,9 @@ use anatomic_core::address::Policy;
 use anatomic_mesh::{Key, api};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+
+/// Most torrents that a node takes.
+const MAX_TORRENTS: u64 = 10_000;
 
 /// What a process is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,6 +111,15 @@ pub struct NodeOptions {
     /// Bridge any torrent a tab asks for, not only planted ones
     #[arg(long, env = "ANATOMIC_OPEN_BRIDGE")]
     pub open_bridge: bool,
+    /// Torrents whose peers are tracked
+    #[arg(long, value_name = "WHICH", env = "ANATOMIC_TRACK", default_value = "planted")]
+    pub track: Tracked,
+    /// Ceilings.
+    #[command(flatten)]
+    pub ceilings: Ceilings,
+    /// Budgets.
+    #[command(flatten)]
+    pub budgets: budget::Options,
     /// Who may plant here
     #[arg(long, value_name = "WHO", env = "ANATOMIC_PLANTING", default_value = "open")]
     pub planting: PlantingPolicy,
@@ -126,6 +140,7 @@ impl NodeOptions {
         network: Policy,
         supernodes: Vec<String>,
         folder: &Path,
+        sent: Sent,
     ) -> bridge::Settings {
         bridge::Settings {
             tcp: self.tcp,
@@ -135,6 +150,23 @@ impl NodeOptions {
             network,
             supernodes,
             certificate: folder.join("dtls.pem"),
+            sent,
+        }
+    }
+
+    /// What others are told of our bounds.
+    #[must_use]
+    pub fn limits(&self) -> api::Limits {
+        let count = |count| u64::try_from(count).ok();
+        api::Limits {
+            torrents: Some(MAX_TORRENTS),
+            bytes_a_month: self.budgets.budget_month.map(|bytes| bytes.0),
+            bytes_a_day: self.budgets.budget_day.map(|bytes| bytes.0),
+            bits_a_second: self.budgets.budget_rate.map(|rate| rate.saturating_mul(1_000_000)),
+            connections: count(self.ceilings.max_connections),
+            swarms: count(self.ceilings.max_swarms),
+            peers: count(self.ceilings.max_peers),
+            ..api::Limits::default()
         }
     }
 
@@ -167,6 +199,15 @@ impl std::str::FromStr for UdpTracker {
                 .map_err(|_| format!("{text:?} is neither an address with a port nor `off`")),
         }
     }
+}
+
+/// Which torrents are tracked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Tracked {
+    /// Those planted here
+    Planted,
+    /// Any that a client announces; bridged are planted ones all the same
+    Any,
 }
 
 /// Who may plant.

@@ -137,11 +137,15 @@ impl Supernode {
             return Ok(None);
         }
         let (nodes, _) = self.nodes_of(info_hash, self.index.now()).await?;
-        let announces: Vec<String> = nodes
+        let mut living: Vec<NodeEntry> = nodes
             .into_iter()
             .filter(|node| Some(node.key) != not && node.seen.is_some_and(|age| age <= LIVING))
-            .filter_map(|node| node.announce.http)
             .collect();
+        // One that takes nothing new is asked only where there is no other.
+        if living.iter().any(|node| node.free != Some(0)) {
+            living.retain(|node| node.free != Some(0));
+        }
+        let announces: Vec<String> = living.into_iter().filter_map(|node| node.announce.http).collect();
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(rng.choice(announces))
     }

@@ -14,6 +14,9 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+/// Marks an announce that another node handed on.
+const HANDED: &str = "handed=1";
+
 /// What a client is told, beside the addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Announced {
@@ -85,6 +88,18 @@ impl Tracker {
             min_interval: self.config.min_interval,
             counts,
         })
+    }
+
+    /// Where a newcomer is sent whom we hand on to a sister: the same announce there, marked so that she does not hand him
+    /// on again.
+    #[must_use]
+    pub fn handed_on(&self, request: &AnnounceRequest, client: IpAddr, query: &str) -> Option<String> {
+        let sister = self.hands_on(&request.info_hash)?;
+        let address = SocketAddr::new(client, request.port);
+        let stays = request.event == Some(anatomic_wire::tracker::Event::Stopped)
+            || query.split('&').any(|pair| pair == HANDED)
+            || self.swarms.knows_classic(&request.info_hash, address);
+        (!stays).then(|| format!("{sister}/announce?{query}&{HANDED}"))
     }
 
     /// Answers a scrape; torrents that are not served are left out.

@@ -4,6 +4,8 @@
 //! decided by [`Admission`], and the node's own part in a swarm by [`NodePeer`].
 
 pub mod address;
+mod browsers;
+mod classic;
 mod cookie;
 mod drawn;
 pub mod http;
@@ -20,10 +22,11 @@ pub mod swarms;
 pub mod udp;
 
 pub use address::{Addresses, Proxies};
-pub use node_peer::{Admission, NodePeer};
+pub use node_peer::{Admission, Handing, NodePeer};
 pub use peers::Scope;
 pub use swarms::{SwarmChange, Swarms};
 
+use crate::budget::Sent;
 use anatomic_core::InfoHash;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -48,6 +51,8 @@ pub struct Config {
     pub ping_interval: Duration,
     /// A socket that takes a message no faster than this is closed.
     pub send_timeout: Duration,
+    /// Sockets of all.
+    pub sockets: usize,
     /// Sockets of one address. Loopback is exempt.
     pub sockets_per_ip: usize,
     /// Swarms that one socket may be in.
@@ -72,6 +77,7 @@ impl Default for Config {
             queue: 16,
             ping_interval: Duration::from_secs(30),
             send_timeout: Duration::from_secs(10),
+            sockets: 20_000,
             sockets_per_ip: 200,
             swarms_per_socket: 1_000,
             messages_per_second: 100,
@@ -90,10 +96,13 @@ pub struct Tracker {
     /// Which torrents are served.
     pub admission: Arc<dyn Admission>,
     node: OnceLock<Arc<dyn NodePeer>>,
+    handing: OnceLock<Arc<dyn Handing>>,
     listen_tcp: OnceLock<SocketAddr>,
     sockets: socket::Census,
     /// What the UDP door did.
     pub udp: udp::Counters,
+    /// Bytes that the doors sent.
+    pub sent: Sent,
 }
 
 impl Tracker {
@@ -105,9 +114,11 @@ impl Tracker {
             swarms,
             admission,
             node: OnceLock::new(),
+            handing: OnceLock::new(),
             listen_tcp: OnceLock::new(),
             sockets: socket::Census::default(),
             udp: udp::Counters::default(),
+            sent: Sent::default(),
         })
     }
 
@@ -118,6 +129,17 @@ impl Tracker {
         if let Some(tcp) = tcp {
             let _ = self.listen_tcp.set(tcp);
         }
+    }
+
+    /// From now on asks whose newcomers go to a sister. Only the first call counts.
+    pub fn set_handing(&self, handing: Arc<dyn Handing>) {
+        let _ = self.handing.set(handing);
+    }
+
+    /// Scheme and host of a sister that takes newcomers of this torrent, if they are handed on.
+    #[must_use]
+    pub fn hands_on(&self, info_hash: &InfoHash) -> Option<String> {
+        self.handing.get()?.hands_on(info_hash)
     }
 
     /// The node's own peer, if it answers offers for that torrent.

@@ -16,6 +16,12 @@ pub trait Admission: Send + Sync + 'static {
     fn admits(&self, info_hash: &InfoHash) -> bool;
 }
 
+/// Decides which swarms' newcomers are sent to a sister node.
+pub trait Handing: Send + Sync + 'static {
+    /// Scheme and host of a sister that takes newcomers of this torrent in our place; `None`: we take them ourselves.
+    fn hands_on(&self, info_hash: &InfoHash) -> Option<String>;
+}
+
 /// The node's own peer: an ordinary member of the swarms it bridges or seeds.
 pub trait NodePeer: Send + Sync + 'static {
     /// Whether the node would answer a browser's offer for this torrent.

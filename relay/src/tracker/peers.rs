@@ -87,6 +87,11 @@ impl State {
         Self(second << 1 | seed as u32)
     }
 
+    /// As one number.
+    pub(super) const fn bits(self) -> u32 {
+        self.0
+    }
+
     pub(super) const fn second(self) -> u32 {
         self.0 >> 1
     }

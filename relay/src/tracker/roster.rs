@@ -3,14 +3,14 @@
 //! Knows nothing of what a peer is.
 
 use fastrand::Rng;
-use std::collections::{HashMap, HashSet};
+use hashbrown::HashMap;
 use std::hash::Hash;
 
 /// A map whose entries also stand in a row, so that one can be drawn by number.
 #[derive(Debug)]
 pub struct Roster<K, V> {
     row: Vec<(K, V)>,
-    places: HashMap<K, usize>,
+    places: HashMap<K, u32>,
 }
 
 impl<K, V> Default for Roster<K, V> {
@@ -32,16 +32,20 @@ impl<K: Copy + Eq + Hash, V> Roster<K, V> {
         self.row.is_empty()
     }
 
+    fn place(&self, key: &K) -> Option<usize> {
+        self.places.get(key).map(|place| *place as usize)
+    }
+
     /// The entry of that key.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<&V> {
-        self.places.get(key).and_then(|place| self.row.get(*place)).map(|(_, value)| value)
+        self.place(key).and_then(|place| self.row.get(place)).map(|(_, value)| value)
     }
 
     /// The entry of that key, to be changed.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let place = self.places.get(key)?;
-        self.row.get_mut(*place).map(|(_, value)| value)
+        let place = self.place(key)?;
+        self.row.get_mut(place).map(|(_, value)| value)
     }
 
     /// Adds or replaces an entry; the old one is returned.
@@ -49,16 +53,19 @@ impl<K: Copy + Eq + Hash, V> Roster<K, V> {
         if let Some(entry) = self.get_mut(&key) {
             return Some(std::mem::replace(entry, value));
         }
-        self.places.insert(key, self.row.len());
-        self.row.push((key, value));
+        // Four thousand million sockets are more than a process has.
+        if let Ok(place) = u32::try_from(self.row.len()) {
+            self.places.insert(key, place);
+            self.row.push((key, value));
+        }
         None
     }
 
     /// Removes an entry.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let place = self.places.remove(key)?;
-        let (_, value) = self.row.swap_remove(place);
-        if let Some((moved, _)) = self.row.get(place) {
+        let (_, value) = self.row.swap_remove(place as usize);
+        if let Some((moved, _)) = self.row.get(place as usize) {
             self.places.insert(*moved, place);
         }
         Some(value)
@@ -69,33 +76,35 @@ impl<K: Copy + Eq + Hash, V> Roster<K, V> {
         self.row.iter()
     }
 
-    /// Draws up to `count` entries, each at most once, never that of `except`.
-    pub fn draw(&self, rng: &mut Rng, count: usize, except: Option<&K>) -> Vec<&(K, V)> {
-        let wanted = count.saturating_add(1).min(self.row.len());
-        let mut drawn = Vec::with_capacity(wanted);
-        if wanted == self.row.len() {
-            drawn.extend(&self.row);
-        } else {
-            // Floyd's algorithm: `wanted` different numbers with as many draws.
-            let mut chosen = HashSet::with_capacity(wanted);
-            for highest in self.row.len() - wanted..self.row.len() {
-                let number = rng.usize(0..=highest);
-                let number = if chosen.insert(number) { number } else { highest };
-                chosen.insert(number);
-                drawn.extend(self.row.get(number));
-            }
-        }
-        // Neither the row's order nor Floyd's is even, and the last may be cut off below.
-        rng.shuffle(&mut drawn);
-        drawn.retain(|(key, _)| Some(key) != except);
-        drawn.truncate(count);
-        drawn
+    /// Draws up to `count` entries, each at most once and with the same chance, never that of `except`; in no order that
+    /// means anything.
+    ///
+    /// The row is cut into as many parts as entries are wanted, beginning anywhere, and each part gives one of its own.
+    pub fn draw<'a>(
+        &'a self,
+        rng: &mut Rng,
+        count: usize,
+        except: Option<&'a K>,
+    ) -> impl Iterator<Item = &'a (K, V)> + use<'a, K, V> {
+        let all = self.row.len();
+        let parts = if count == 0 { 0 } else { count.saturating_add(1).min(all) };
+        let begin = if all == 0 { 0 } else { rng.usize(..all) };
+        let mut rng = rng.fork();
+        (0..parts)
+            .filter_map(move |part| {
+                let (from, to) = (part * all / parts, (part + 1) * all / parts);
+                let place = begin + if to - from > 1 { rng.usize(from..to) } else { from };
+                self.row.get(if place >= all { place - all } else { place })
+            })
+            .filter(move |(key, _)| Some(key) != except)
+            .take(count)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     fn roster(entries: u32) -> Roster<u32, u32> {
         let mut roster = Roster::default();
@@ -122,7 +131,7 @@ mod tests {
         let roster = roster(50);
         let mut rng = Rng::with_seed(1);
         for count in [0, 1, 2, 48, 49, 50, 80] {
-            let drawn = roster.draw(&mut rng, count, Some(&7));
+            let drawn: Vec<_> = roster.draw(&mut rng, count, Some(&7)).collect();
             let different: HashSet<u32> = drawn.iter().map(|(key, _)| *key).collect();
             assert_eq!(
                 (drawn.len(), different.len(), different.contains(&7)),
@@ -137,7 +146,7 @@ mod tests {
         let mut rng = Rng::with_seed(2);
         let mut times = [0; 20];
         for _ in 0..4_000 {
-            roster.draw(&mut rng, 5, None).iter().for_each(|(key, _)| times[*key as usize] += 1);
+            roster.draw(&mut rng, 5, None).for_each(|(key, _)| times[*key as usize] += 1);
         }
         assert!(times.iter().all(|count| (800..1_200).contains(count)), "{times:?}");
     }

@@ -10,7 +10,8 @@ use anatomic_mesh::Key;
 use anatomic_mesh::sharing::guests::MAX_PER_SISTER;
 use anatomic_mesh::sharing::{Contact, Counts, Guests, SharedPeer};
 use anatomic_wire::tracker::websocket::{Offer, OfferId, ServerMessage};
-use std::collections::{HashMap, HashSet};
+use hashbrown::HashSet;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -202,8 +203,7 @@ impl Swarms {
         // A browser may hold sockets at both nodes.
         let itself = swarm.browser_of(&from);
         let Some(browsers) = &swarm.browsers else { return false };
-        let drawn = browsers.roster.draw(rng, 1, itself.as_ref());
-        let Some((to, browser)) = drawn.first() else { return false };
+        let Some((to, browser)) = browsers.roster.draw(rng, 1, itself.as_ref()).next() else { return false };
         let (id, to) = (offer.id, *to);
         if !browser.socket.pass(ServerMessage::Offer { info_hash, peer_id: from, offer }) {
             return false;
@@ -230,10 +230,9 @@ impl Swarms {
         let Some(offerer) = browsers.by_peer_id.get(to).and_then(|id| browsers.roster.get_mut(id)) else {
             return false;
         };
-        if offerer.offers.get(&answer.id).is_none_or(|(asked, _)| *asked != Target::Sister(sister)) {
+        if !offerer.answered(&answer.id, &Target::Sister(Box::new(sister))) {
             return false;
         }
-        offerer.offers.remove(&answer.id);
         let message = ServerMessage::Answer { info_hash, peer_id: from, answer };
         offerer.socket.pass(message)
     }

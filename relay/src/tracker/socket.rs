@@ -7,12 +7,15 @@ use super::NodePeer;
 use super::Tracker;
 use super::swarms::{Socket, SocketId};
 use anatomic_core::InfoHash;
+use anatomic_wire::tracker::scrape::SwarmCounts;
 use anatomic_wire::tracker::websocket::{Action, ClientMessage, Offer, Refusal, ServerMessage, WsAnnounce};
 use anatomic_wire::tracker::{Event, NOT_PLANTED};
 use axum::extract::ws::{Message, WebSocket};
-use std::collections::{HashMap, HashSet};
+use futures_util::SinkExt as _;
+use hashbrown::HashSet;
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -22,13 +25,14 @@ use tracing::debug;
 #[derive(Default)]
 pub struct Census {
     next: AtomicU64,
+    all: AtomicUsize,
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
 impl Census {
     /// All open sockets.
     pub(super) fn total(&self) -> usize {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+        self.all.load(Ordering::Relaxed)
     }
 
     fn enter(&self, ip: IpAddr, most: usize) -> Option<SocketId> {
@@ -38,6 +42,7 @@ impl Census {
             return None;
         }
         *count += 1;
+        self.all.fetch_add(1, Ordering::Relaxed);
         Some(SocketId(self.next.fetch_add(1, Ordering::Relaxed)))
     }
 
@@ -45,6 +50,7 @@ impl Census {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = open.get_mut(&ip) {
             *count -= 1;
+            self.all.fetch_sub(1, Ordering::Relaxed);
             if *count == 0 {
                 open.remove(&ip);
             }
@@ -74,6 +80,10 @@ pub async fn serve(tracker: Arc<Tracker>, mut stream: WebSocket, ip: IpAddr) {
     debug!(socket = id.0, "tracker socket closed");
 }
 
+fn text(message: &ServerMessage) -> Message {
+    Message::Text(message.encode().into())
+}
+
 struct Session {
     socket: Socket,
     tracker: Arc<Tracker>,
@@ -83,7 +93,8 @@ struct Session {
 
 impl Session {
     async fn run(&mut self, stream: &mut WebSocket, mut inbox: mpsc::Receiver<Box<ServerMessage>>) {
-        let config = self.tracker.config.clone();
+        let tracker = self.tracker.clone();
+        let config = &tracker.config;
         let mut pings = tokio::time::interval(config.ping_interval);
         pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         pings.tick().await;
@@ -101,11 +112,14 @@ impl Session {
                         Message::Ping(_) | Message::Pong(_) => {}
                     }
                     // The next message is read only after the pause: the sender waits, nothing piles up.
-                    tokio::time::sleep(pace.pause(heard)).await;
+                    let pause = pace.pause(heard);
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
+                    }
                     continue;
                 }
                 message = inbox.recv() => match message {
-                    Some(message) => Message::Text(message.encode().into()),
+                    Some(message) => text(&message),
                     None => return,
                 },
                 _ = pings.tick() => {
@@ -115,7 +129,15 @@ impl Session {
                     Message::Ping(axum::body::Bytes::new())
                 }
             };
-            match tokio::time::timeout(config.send_timeout, stream.send(outgoing)).await {
+            // What else waits goes with it.
+            let sending = async {
+                stream.feed(outgoing).await?;
+                while let Ok(message) = inbox.try_recv() {
+                    stream.feed(text(&message)).await?;
+                }
+                stream.flush().await
+            };
+            match tokio::time::timeout(config.send_timeout, sending).await {
                 Ok(Ok(())) => {}
                 _ => return,
             }
@@ -126,8 +148,13 @@ impl Session {
         match ClientMessage::decode(bytes) {
             Ok(ClientMessage::Announce(announce)) => self.announce(announce),
             Ok(ClientMessage::Answer { info_hash, to_peer_id, answer, .. }) => {
-                // No reply, as bittorrent-tracker does it; an answer to no open offer is dropped.
+                // An answer to no open offer is dropped.
                 self.tracker.swarms.answer(Instant::now(), self.socket.id, info_hash, &to_peer_id, answer);
+                // As aquatic does it: an answer is an announce, and clients take the news of their swarm.
+                if self.swarms.contains(&info_hash) {
+                    let counts = self.tracker.swarms.counts(&info_hash);
+                    self.reply(info_hash, counts);
+                }
             }
             Ok(ClientMessage::Scrape(hashes)) => {
                 let scrape = self.tracker.scrape(&hashes);
@@ -146,6 +173,12 @@ impl Session {
         if !self.swarms.contains(&info_hash) && self.swarms.len() >= self.tracker.config.swarms_per_socket {
             return self.refuse(info_hash, "too many torrents on one connection");
         }
+        if !self.swarms.contains(&info_hash)
+            && announce.event != Some(Event::Stopped)
+            && let Some(sister) = self.tracker.hands_on(&info_hash)
+        {
+            return self.refuse(info_hash, &format!("this node has enough to do; {sister} takes newcomers"));
+        }
         let offers = std::mem::take(&mut announce.offers);
         let offers = self.offer_to_node(&announce, offers);
         match self.tracker.swarms.announce_browser(Instant::now(), &self.socket, &announce, offers) {
@@ -155,14 +188,7 @@ impl Session {
                 } else {
                     self.swarms.insert(info_hash);
                 }
-                self.send(ServerMessage::Announced {
-                    info_hash,
-                    complete: counts.complete,
-                    incomplete: counts.incomplete,
-                    interval: self.tracker.config.browser_interval,
-                    tracker_id: None,
-                    warning: None,
-                });
+                self.reply(info_hash, counts);
             }
             Err(full) => self.refuse(info_hash, &full.to_string()),
         }
@@ -216,6 +242,17 @@ impl Session {
             info_hash: Some(info_hash),
             reason: reason.into(),
         }));
+    }
+
+    fn reply(&self, info_hash: InfoHash, counts: SwarmCounts) {
+        self.send(ServerMessage::Announced {
+            info_hash,
+            complete: counts.complete,
+            incomplete: counts.incomplete,
+            interval: self.tracker.config.browser_interval,
+            tracker_id: None,
+            warning: None,
+        });
     }
 
     fn send(&self, message: ServerMessage) {

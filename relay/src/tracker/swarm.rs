@@ -13,10 +13,9 @@ use anatomic_mesh::sharing::{Contact, guests};
 use anatomic_wire::tracker::scrape::SwarmCounts;
 use anatomic_wire::tracker::websocket::{Offer, OfferId, ServerMessage};
 use fastrand::Rng;
-use hashbrown::DefaultHashBuilder;
-use std::collections::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How many unanswered offers are remembered for one browser in one swarm.
 const MAX_OPEN_OFFERS: usize = 40;
@@ -27,17 +26,41 @@ pub(super) struct Browser {
     pub(super) peer_id: PeerId,
     pub(super) seed: bool,
     pub(super) seen: Instant,
-    /// Offers passed on and not answered: to whom, and when.
-    pub(super) offers: HashMap<OfferId, (Target, Instant)>,
+    /// Offers passed on and not answered, the oldest first.
+    pub(super) offers: Vec<Passed>,
+}
+
+/// An offer that was passed on: forty bytes, since a browser has as many as it wants peers.
+pub(super) struct Passed {
+    id: OfferId,
+    to: Target,
+    /// By the store's clock.
+    second: u32,
+}
+
+impl Browser {
+    /// To whom an open offer was passed; it is then open no longer if that is `by`.
+    pub(super) fn answered(&mut self, id: &OfferId, by: &Target) -> bool {
+        let place = self.offers.iter().position(|passed| passed.id == *id && passed.to == *by);
+        place.map(|place| self.offers.remove(place)).is_some()
+    }
+
+    /// Takes note of offers that were passed on, and forgets old ones.
+    fn pass(&mut self, passed: impl Iterator<Item = Passed>, oldest: u32) {
+        self.offers.retain(|open| open.second >= oldest);
+        self.offers.extend(passed);
+        let beyond = self.offers.len().saturating_sub(MAX_OPEN_OFFERS);
+        self.offers.drain(..beyond);
+    }
 }
 
 /// To whom an offer was passed.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Target {
     /// A browser of ours.
     Socket(SocketId),
     /// A sister node, which passes it to a browser of hers.
-    Sister(Key),
+    Sister(Box<Key>),
 }
 
 /// Offers that a browser hands in.
@@ -261,11 +284,11 @@ impl Swarm {
     /// Passes offers to browsers of ours and returns those that are for browsers of sisters, with the sister of each.
     pub(super) fn pass_offers(
         &mut self,
-        now: Instant,
+        second: u32,
         rng: &mut Rng,
         hasher: &DefaultHashBuilder,
         post: Post,
-        lifetime: Duration,
+        lifetime: u32,
     ) -> Vec<(Key, Offer)> {
         let Post { from, info_hash, mut offers } = post;
         if offers.is_empty() {
@@ -285,21 +308,18 @@ impl Swarm {
         let Some(peer_id) = browsers.roster.get(&from).map(|browser| browser.peer_id) else {
             return Vec::new();
         };
-        let mut passed: Vec<_> =
-            abroad.iter().map(|(sister, offer)| (offer.id, Target::Sister(*sister))).collect();
+        let passed = |id, to| Passed { id, to, second };
+        let mut all = Vec::with_capacity(offers.len() + abroad.len());
+        all.extend(abroad.iter().map(|(sister, offer)| passed(offer.id, Target::Sister(Box::new(*sister)))));
         let others = browsers.roster.draw(rng, offers.len(), Some(&from));
         for (offer, (to, browser)) in offers.into_iter().zip(others) {
             let id = offer.id;
             if browser.socket.pass(ServerMessage::Offer { info_hash, peer_id, offer }) {
-                passed.push((id, Target::Socket(*to)));
+                all.push(passed(id, Target::Socket(*to)));
             }
         }
-        let Some(offerer) = browsers.roster.get_mut(&from) else { return Vec::new() };
-        offerer.offers.retain(|_, (_, at)| now.saturating_duration_since(*at) <= lifetime);
-        for (id, to) in passed {
-            if offerer.offers.len() < MAX_OPEN_OFFERS {
-                offerer.offers.insert(id, (to, now));
-            }
+        if let Some(offerer) = browsers.roster.get_mut(&from) {
+            offerer.pass(all.into_iter(), second.saturating_sub(lifetime));
         }
         abroad
     }

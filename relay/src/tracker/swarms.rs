@@ -5,31 +5,26 @@
 
 pub use super::drawn::{Drawn, Wish};
 pub use super::limits::{Full, Limits};
-use super::peers::{Scope, State};
+use super::peers::Scope;
 
 use super::sharing::Abroad;
-use super::snapshot::KeptPeer;
-use super::swarm::{Browser, Post, Swarm, Target, canonical};
-use anatomic_core::{InfoHash, PeerId};
-use anatomic_wire::tracker::Event;
-use anatomic_wire::tracker::announce::AnnounceRequest;
+use super::swarm::Swarm;
+use anatomic_core::InfoHash;
 use anatomic_wire::tracker::scrape::SwarmCounts;
-use anatomic_wire::tracker::websocket::{Offer, ServerMessage, WsAnnounce};
+use anatomic_wire::tracker::websocket::ServerMessage;
 use fastrand::Rng;
 use hashbrown::hash_map::Entry;
-use hashbrown::{DefaultHashBuilder, HashMap};
-use std::collections::HashSet;
-use std::hash::BuildHasher as _;
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::{broadcast, mpsc};
 
 /// How many parts the store has, each under its own lock.
 const SHARDS: usize = 64;
 /// Counters of peers by host in each part.
-const TALLIES: usize = 4_096;
+pub(super) const TALLIES: usize = 4_096;
 /// Where the store's clock begins, so that peers older than the store can be put back: a day.
 const BEFORE: u32 = 86_400;
 
@@ -87,7 +82,7 @@ pub(super) struct Shard {
     pub(super) touched: Option<HashSet<InfoHash>>,
     /// How many classic peers there are about whose swarm and host the hash falls on this counter: never too few, so that
     /// a low one spares looking at each peer.
-    tallies: Vec<u32>,
+    pub(super) tallies: Vec<u32>,
 }
 
 impl Shard {
@@ -103,8 +98,8 @@ pub struct Swarms {
     pub(super) limits: Limits,
     pub(super) shards: Vec<Mutex<Shard>>,
     pub(super) hasher: DefaultHashBuilder,
-    peers: AtomicUsize,
-    swarms: AtomicUsize,
+    pub(super) peers: AtomicUsize,
+    pub(super) swarms: AtomicUsize,
     pub(super) changes: broadcast::Sender<SwarmChange>,
     /// Takes what goes to browsers of sister nodes.
     pub(super) abroad: OnceLock<mpsc::Sender<Abroad>>,
@@ -173,119 +168,23 @@ impl Swarms {
             .map_or((0, 0), |swarm| (swarm.classic_len(), swarm.browsers_len()))
     }
 
+    /// Whether a classic peer is known in a swarm.
+    #[must_use]
+    pub fn knows_classic(&self, info_hash: &InfoHash, address: SocketAddr) -> bool {
+        let shard = self.shard(info_hash);
+        shard.swarms.get(info_hash).is_some_and(|swarm| swarm.knows_classic(&self.hasher, address))
+    }
+
+    /// Its ceilings and lifetimes.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// How many swarms and how many peers there are.
     #[must_use]
     pub fn totals(&self) -> (usize, usize) {
         (self.swarms.load(Ordering::Relaxed), self.peers.load(Ordering::Relaxed))
-    }
-
-    /// All classic peers, by swarm.
-    #[must_use]
-    pub fn classic_by_swarm(&self, now: Instant) -> Vec<(InfoHash, Vec<KeptPeer>)> {
-        let mut all = Vec::new();
-        let now = self.second(now);
-        for shard in &self.shards {
-            for (info_hash, swarm) in &lock(shard).swarms {
-                let kept = |(address, state): (SocketAddr, State)| KeptPeer {
-                    address,
-                    seed: state.seed(),
-                    age: now.saturating_sub(state.second()).into(),
-                };
-                let peers: Vec<_> = swarm.classic().map(kept).collect();
-                if !peers.is_empty() {
-                    all.push((*info_hash, peers));
-                }
-            }
-        }
-        all
-    }
-
-    /// Puts a classic peer back that was known before a restart, if it is not too old and there is room.
-    pub fn restore(&self, now: Instant, info_hash: InfoHash, peer: KeptPeer) {
-        if Duration::from_secs(peer.age) > self.limits.classic_lifetime {
-            return;
-        }
-        let age = u32::try_from(peer.age).unwrap_or(u32::MAX);
-        let state = State::new(self.second(now).saturating_sub(age), peer.seed);
-        let (packed, address) = canonical(peer.address);
-        let mut shard = self.shard(&info_hash);
-        if let Some(swarm) = shard.swarms.get_mut(&info_hash)
-            && let Some(was) = swarm.update_classic(&self.hasher, &packed, state)
-        {
-            // It was quicker than the snapshot.
-            if was.second() > state.second() {
-                swarm.update_classic(&self.hasher, &packed, was);
-            }
-            return;
-        }
-        let Ok(swarm) = self.swarm(&mut shard.swarms, info_hash) else { return };
-        swarm.add_classic(&self.hasher, packed, state);
-        self.tally(&mut shard, &info_hash, address.ip(), 1);
-        shard.touch(&info_hash);
-        self.note(&info_hash, 1, Change::ClassicCame(address));
-    }
-
-    /// Takes note of a classic peer at `ip` and draws others of its swarm into `drawn`, which is emptied first.
-    ///
-    /// # Errors
-    /// [`Full`] if it is a newcomer and there is no room.
-    pub fn announce_classic(
-        &self,
-        now: Instant,
-        ip: IpAddr,
-        request: &AnnounceRequest,
-        wish: Wish,
-        drawn: &mut Drawn,
-    ) -> Result<SwarmCounts, Full> {
-        drawn.clear();
-        let info_hash = request.info_hash;
-        let (packed, address) = canonical(SocketAddr::new(ip, request.port));
-        let mut shard = self.shard(&info_hash);
-        shard.touch(&info_hash);
-        if request.event == Some(Event::Stopped) {
-            // One that we never knew is not inserted to be removed.
-            let Some(swarm) = shard.swarms.get_mut(&info_hash) else { return Ok(SwarmCounts::default()) };
-            let removed = swarm.remove_classic(&self.hasher, &packed);
-            let counts = swarm.counts(&self.hasher);
-            if removed {
-                self.tally(&mut shard, &info_hash, address.ip(), -1);
-                self.note(&info_hash, -1, Change::ClassicWent(address));
-            }
-            return Ok(counts);
-        }
-        let state = State::new(self.second(now), request.left == Some(0));
-        let mut known = shard.swarms.get_mut(&info_hash);
-        if let Some(was) = known.as_mut().and_then(|swarm| swarm.update_classic(&self.hasher, &packed, state))
-        {
-            if request.event == Some(Event::Completed)
-                && !was.seed()
-                && let Some(swarm) = known
-            {
-                swarm.completed();
-            }
-        } else if request.port != 0 {
-            // One that cannot be dialled gets addresses but is not listed.
-            self.admit_classic(&shard, &info_hash, address.ip())?;
-            self.swarm(&mut shard.swarms, info_hash)?.add_classic(&self.hasher, packed, state);
-            self.tally(&mut shard, &info_hash, address.ip(), 1);
-            self.note(&info_hash, 1, Change::ClassicCame(address));
-        }
-        let Shard { swarms, rng, .. } = &mut *shard;
-        let Some(swarm) = swarms.get(&info_hash) else { return Ok(SwarmCounts::default()) };
-        swarm.draw_classic(rng, &self.hasher, wish, Some(&packed), drawn);
-        Ok(swarm.counts(&self.hasher))
-    }
-
-    /// Whether one more classic peer of a host may enter a swarm.
-    fn admit_classic(&self, shard: &Shard, info_hash: &InfoHash, ip: IpAddr) -> Result<(), Full> {
-        let most = self.limits.peers_per_ip;
-        let tally = shard.tallies.get(self.tally_at(info_hash, ip)).copied().unwrap_or(u32::MAX);
-        if ip.is_loopback() || (tally as usize) < most {
-            return Ok(());
-        }
-        // Others may have counted on the same counter: now it is worth looking.
-        let here = shard.swarms.get(info_hash).map_or(0, |swarm| swarm.classic_at(ip));
-        if here >= most { Err(Full::Address) } else { Ok(()) }
     }
 
     /// The swarm, made if there is room for one more peer and, if it is new, one more swarm.
@@ -307,163 +206,11 @@ impl Swarms {
         }
     }
 
-    fn tally_at(&self, info_hash: &InfoHash, ip: IpAddr) -> usize {
-        usize::try_from(self.hasher.hash_one((info_hash, ip))).unwrap_or(0) % TALLIES
-    }
-
-    fn tally(&self, shard: &mut Shard, info_hash: &InfoHash, ip: IpAddr, change: i32) {
-        if ip.is_loopback() {
-            return;
-        }
-        if let Some(tally) = shard.tallies.get_mut(self.tally_at(info_hash, ip)) {
-            *tally = tally.saturating_add_signed(change);
-        }
-    }
-
     /// Seconds since shortly before the store began.
     pub(super) fn second(&self, now: Instant) -> u32 {
         u32::try_from(now.saturating_duration_since(self.begun).as_secs())
             .unwrap_or(u32::MAX)
             .saturating_add(BEFORE)
-    }
-
-    /// Takes note of a browser and passes each of its `offers` to another one, drawn at random.
-    ///
-    /// A peer id that another socket has is taken over if that socket comes from the same address or has long been
-    /// silent: a tab that lost its socket comes back before the old one is known to be dead.
-    ///
-    /// # Errors
-    /// [`Full`] if it is a newcomer and there is no room.
-    pub fn announce_browser(
-        &self,
-        now: Instant,
-        socket: &Socket,
-        announce: &WsAnnounce,
-        offers: Vec<Offer>,
-    ) -> Result<SwarmCounts, Full> {
-        let info_hash = announce.info_hash;
-        let mut shard = self.shard(&info_hash);
-        shard.touch(&info_hash);
-        let Shard { swarms, rng, .. } = &mut *shard;
-        if announce.event == Some(Event::Stopped) {
-            let Some(swarm) = swarms.get_mut(&info_hash) else { return Ok(SwarmCounts::default()) };
-            if swarm.remove_browser(&socket.id) {
-                self.note(&info_hash, -1, Change::BrowserWent);
-            }
-            return Ok(swarm.counts(&self.hasher));
-        }
-        let seed = announce.left == Some(0);
-        self.take_over(now, swarms.get_mut(&info_hash), socket, announce)?;
-        let known = swarms.get_mut(&info_hash).filter(|swarm| {
-            swarm.browsers.as_ref().is_some_and(|browsers| browsers.roster.get(&socket.id).is_some())
-        });
-        let swarm = match known {
-            Some(swarm) => {
-                let was = swarm.browsers.as_mut().and_then(|browsers| {
-                    let browser = browsers.roster.get_mut(&socket.id)?;
-                    browser.seen = now;
-                    let old_id = std::mem::replace(&mut browser.peer_id, announce.peer_id);
-                    let was = std::mem::replace(&mut browser.seed, seed);
-                    if old_id != announce.peer_id {
-                        browsers.by_peer_id.remove(&old_id);
-                        browsers.by_peer_id.insert(announce.peer_id, socket.id);
-                    }
-                    Some(was)
-                });
-                swarm.recount(was.unwrap_or(false), seed);
-                if announce.event == Some(Event::Completed) && was == Some(false) {
-                    swarm.completed();
-                }
-                swarm
-            }
-            None => {
-                let swarm = self.swarm(swarms, info_hash)?;
-                let browser = Browser {
-                    socket: socket.clone(),
-                    peer_id: announce.peer_id,
-                    seed,
-                    seen: now,
-                    offers: std::collections::HashMap::new(),
-                };
-                let browsers = swarm.browsers.get_or_insert_default();
-                browsers.roster.insert(socket.id, browser);
-                browsers.by_peer_id.insert(announce.peer_id, socket.id);
-                swarm.recount(false, seed);
-                self.note(&info_hash, 1, Change::BrowserCame);
-                swarm
-            }
-        };
-        let lifetime = self.limits.offer_lifetime;
-        let post = Post { from: socket.id, info_hash, offers };
-        let abroad = swarm.pass_offers(now, rng, &self.hasher, post, lifetime);
-        self.send_abroad(info_hash, announce.peer_id, abroad);
-        Ok(swarm.counts(&self.hasher))
-    }
-
-    /// Removes another socket with the peer id of this announce, if this one may take its place.
-    fn take_over(
-        &self,
-        now: Instant,
-        swarm: Option<&mut Swarm>,
-        socket: &Socket,
-        announce: &WsAnnounce,
-    ) -> Result<(), Full> {
-        let Some(swarm) = swarm else { return Ok(()) };
-        let Some(browsers) = &swarm.browsers else { return Ok(()) };
-        let Some(other) = browsers.by_peer_id.get(&announce.peer_id).copied() else { return Ok(()) };
-        let Some(old) = browsers.roster.get(&other).filter(|_| other != socket.id) else { return Ok(()) };
-        let silent = now.saturating_duration_since(old.seen) > self.limits.silent;
-        if old.socket.ip != socket.ip && !silent && !old.socket.outbox.is_closed() {
-            return Err(Full::Address);
-        }
-        swarm.remove_browser(&other);
-        self.note(&announce.info_hash, -1, Change::BrowserWent);
-        Ok(())
-    }
-
-    /// Passes an answer to whoever made the offer, if that offer was passed to this socket and is still open.
-    /// Returns whether it was.
-    pub fn answer(
-        &self,
-        now: Instant,
-        from: SocketId,
-        info_hash: InfoHash,
-        to: &PeerId,
-        answer: Offer,
-    ) -> bool {
-        let mut shard = self.shard(&info_hash);
-        let Some(Swarm { browsers: Some(browsers), visiting, .. }) = shard.swarms.get_mut(&info_hash) else {
-            return false;
-        };
-        let Some(answerer) = browsers.roster.get_mut(&from) else { return false };
-        answerer.seen = now;
-        let peer_id = answerer.peer_id;
-        if let Some(sister) = visiting.as_mut().and_then(|visiting| visiting.answered(from, to, &answer)) {
-            return self.answer_abroad(sister, info_hash, *to, peer_id, answer);
-        }
-        let Some(offerer) = browsers.by_peer_id.get(to).and_then(|id| browsers.roster.get_mut(id)) else {
-            return false;
-        };
-        if offerer.offers.get(&answer.id).is_none_or(|(asked, _)| *asked != Target::Socket(from)) {
-            return false;
-        }
-        offerer.offers.remove(&answer.id);
-        offerer.socket.pass(ServerMessage::Answer { info_hash, peer_id, answer })
-    }
-
-    /// Forgets a closed socket in a swarm, if it is still the one that is known there.
-    pub fn disconnect(&self, socket: SocketId, info_hash: &InfoHash) {
-        let mut shard = self.shard(info_hash);
-        if let Some(swarm) = shard.swarms.get_mut(info_hash)
-            && swarm.remove_browser(&socket)
-        {
-            if swarm.is_empty() {
-                shard.swarms.remove(info_hash);
-                self.swarms.fetch_sub(1, Ordering::Relaxed);
-            }
-            shard.touch(info_hash);
-            self.note(info_hash, -1, Change::BrowserWent);
-        }
     }
 
     /// Forgets peers that have not been heard of for their lifetime, and swarms without peers.
@@ -523,7 +270,7 @@ impl Swarms {
     /// How many parts the store has.
     pub const PARTS: usize = SHARDS;
 
-    fn note(&self, info_hash: &InfoHash, peers: isize, kind: Change) {
+    pub(super) fn note(&self, info_hash: &InfoHash, peers: isize, kind: Change) {
         if peers > 0 {
             self.peers.fetch_add(1, Ordering::Relaxed);
         } else {

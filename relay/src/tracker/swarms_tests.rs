@@ -1,7 +1,11 @@
 //! Rules of the store of swarms.
 
 use super::*;
-use anatomic_wire::tracker::websocket::OfferId;
+use anatomic_core::PeerId;
+use anatomic_wire::tracker::Event;
+use anatomic_wire::tracker::announce::AnnounceRequest;
+use anatomic_wire::tracker::websocket::{Offer, OfferId, WsAnnounce};
+use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 
 const HASH: InfoHash = InfoHash([3; 20]);

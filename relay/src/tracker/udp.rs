@@ -176,7 +176,9 @@ impl UdpDoor {
             src_ip: meta.dst_ip.filter(|_| self.bound.ip().is_unspecified()),
         };
         // What the kernel has no room for is lost, as any packet may be; the client asks again.
-        let _ = self.state.try_send((&self.socket).into(), &transmit);
+        if self.state.try_send((&self.socket).into(), &transmit).is_ok() {
+            self.tracker.sent.add(reply.len());
+        }
     }
 }
 

@@ -114,6 +114,12 @@ impl Endpoint {
         &self.certificate
     }
 
+    /// Bytes of datagrams sent so far, without UDP and IP headers.
+    #[must_use]
+    pub fn bytes_sent(&self) -> u64 {
+        self.live.bytes_sent.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// What the endpoint has done so far.
     pub fn counters(&self) -> Counters {
         Counters { receive_drops: kernel_drops(self.bound.port()), ..self.live.snapshot() }

@@ -59,6 +59,7 @@ impl Process {
                 policy: WhoMayPlant::Open,
                 planters: vec![],
                 open_bridge: false,
+                track_any: false,
                 url: url.clone(),
                 limits: Limits::default(),
                 folder: folder.join("planted"),
@@ -78,12 +79,14 @@ impl Process {
             about: About { identity, url: url.clone(), supernodes, udp_tracker: None, tcp: None, stun: None },
             mesh: None,
             bridge: None,
+            budget: None,
             tracker: node.as_ref().map(|(_, tracker)| tracker.clone()),
             planting: node.map(|(planting, _)| planting),
             supernode,
             blocks: None,
             page: Some(Page::new(None)),
             proxies: Proxies::default(),
+            max_connections: 1_000,
             pace: Pace::per_minute(100),
         });
         if let (Some(supernode), Some(entry)) = (&app.supernode, app.node_entry()) {
@@ -121,12 +124,14 @@ impl Process {
             about: About { identity, url, supernodes: vec![], tcp: None, stun: None, udp_tracker: None },
             mesh: None,
             bridge: None,
+            budget: None,
             tracker: None,
             planting: None,
             supernode: Some(supernode),
             blocks: None,
             page: Some(Page::new(None)),
             proxies: Proxies::default(),
+            max_connections: 1_000,
             pace: Pace::per_minute(100),
         });
         tokio::spawn(server::serve(listener, self.app.clone(), std::future::pending()));
@@ -142,6 +147,7 @@ impl Process {
             announce_ip: vec![],
             network: Policy::PrivateNetwork,
             certificate: self.folder.join("dtls.pem"),
+            sent: anatomic_relay::budget::Sent::default(),
         };
         let (planting, tracker) = (self.app.planting.clone().unwrap(), self.app.tracker.clone().unwrap());
         bridge::start(settings, planting, tracker).await.unwrap()

@@ -30,6 +30,7 @@ impl Bed {
             policy,
             planters: vec![planter(2).key()],
             open_bridge: false,
+            track_any: false,
             url: "http://127.0.0.1:1".into(),
             limits: Limits { torrents: Some(2), ..Limits::default() },
             folder: self.folder.clone(),

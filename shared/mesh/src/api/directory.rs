@@ -98,6 +98,24 @@ pub struct Limits {
     /// Longest lease in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<u64>,
+    /// Most bytes that are sent in a calendar month (UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_a_month: Option<u64>,
+    /// Most bytes that are sent in a day (UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_a_day: Option<u64>,
+    /// Speed of the bridge, for each direction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits_a_second: Option<u64>,
+    /// Most WebSockets at once, and as many other connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u64>,
+    /// Most swarms that are tracked at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swarms: Option<u64>,
+    /// Most peers in all swarms together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<u64>,
 }
 
 /// `/.well-known/anatomic`: who answers here.
