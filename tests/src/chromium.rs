@@ -402,7 +402,8 @@ impl Tab {
         std::fs::write(file, bytes).map_err(|error| error.to_string())
     }
 
-    async fn call(&self, method: &str, params: Value) -> Value {
+    /// Calls a method of DevTools for this tab.
+    pub(crate) async fn call(&self, method: &str, params: Value) -> Value {
         self.inner
             .cdp
             .call(&self.session, method, params)

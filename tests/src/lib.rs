@@ -8,6 +8,7 @@
 //! owns a folder under `target/e2e/`, and when it fails prints the last words of each program and
 //! leaves a picture of each page there.
 
+pub mod accessibility;
 pub mod anatomic;
 pub mod aria2;
 pub mod bench;

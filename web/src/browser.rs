@@ -160,3 +160,73 @@ pub fn bytes_of(buffer: &JsValue) -> Vec<u8> {
 fn global_function(name: &str) -> Option<Function> {
     Reflect::get(&js_sys::global(), &name.into()).ok()?.dyn_into().ok()
 }
+
+/// What a browser read of JSON. It has a reader already; one of ours would have to be downloaded.
+#[derive(Clone, Debug, Default)]
+pub struct Json(JsValue);
+
+impl From<JsValue> for Json {
+    fn from(value: JsValue) -> Self {
+        Self(value)
+    }
+}
+
+impl Json {
+    /// Reads a text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        js_sys::JSON::parse(text).ok().map(Self)
+    }
+
+    /// The text of an object with these fields, in their order.
+    #[must_use]
+    pub fn text_of(fields: &[(&str, JsValue)]) -> String {
+        let object = js_sys::Object::new();
+        for (name, value) in fields {
+            // Setting a field of a plain object cannot fail.
+            let _ = Reflect::set(&object, &(*name).into(), value);
+        }
+        js_sys::JSON::stringify(&object).map(String::from).unwrap_or_default()
+    }
+
+    /// The text of a list of strings.
+    #[must_use]
+    pub fn list_of(texts: &[String]) -> String {
+        let list: Array = texts.iter().map(|text| JsValue::from_str(text)).collect();
+        js_sys::JSON::stringify(&list).map(String::from).unwrap_or_default()
+    }
+
+    /// A field of an object; nothing if there is none.
+    #[must_use]
+    pub fn get(&self, field: &str) -> Self {
+        Self(Reflect::get(&self.0, &field.into()).unwrap_or_default())
+    }
+
+    /// A string.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        self.0.as_string()
+    }
+
+    /// A whole number that is not negative; exact up to 2^53.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        // Others saturate.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let whole = |number: f64| number as u64;
+        self.0.as_f64().map(whole)
+    }
+
+    /// Whether it is `true`.
+    #[must_use]
+    pub fn is_true(&self) -> bool {
+        self.0.as_bool() == Some(true)
+    }
+
+    /// The strings of a list; none if it is something else.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        let list = self.0.dyn_ref::<Array>();
+        list.map(|list| list.iter().filter_map(|item| item.as_string()).collect()).unwrap_or_default()
+    }
+}

@@ -4,6 +4,7 @@
 
 pub mod connections;
 pub mod files;
+pub mod focus;
 pub mod session;
 pub mod streaming;
 pub mod tabs;

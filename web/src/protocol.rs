@@ -6,12 +6,13 @@
 //! the records of [`crate::worker::list`].
 
 pub mod network;
+pub mod planter;
 pub mod rtc;
 pub mod view;
 
 use nanoserde::{DeBin, SerBin};
-use serde::{Deserialize, Serialize};
 
+pub use planter::Nodes;
 pub use rtc::{Conn, RtcCommand, RtcEvent};
 pub use view::View;
 
@@ -20,6 +21,7 @@ pub use view::View;
 pub const LAYOUT: u32 = {
     let hash = fnv(include_str!("protocol.rs"), 0x811c_9dc5);
     let hash = fnv(include_str!("protocol/network.rs"), hash);
+    let hash = fnv(include_str!("protocol/planter.rs"), hash);
     let hash = fnv(include_str!("protocol/rtc.rs"), hash);
     fnv(include_str!("protocol/view.rs"), hash)
 };
@@ -101,13 +103,17 @@ pub enum Command {
         name: String,
         /// When its files are fetched.
         begin: Begin,
+        /// When it is planted.
+        plant: Plant,
     },
-    /// Make a torrent of the files attached, plant it on this host and seed it.
+    /// Make a torrent of the files attached, seed it and plant it.
     Create {
         /// Name of the torrent: the file's, or the folder's.
         name: String,
         /// Path of each attached file inside the torrent, without the torrent's own name.
         paths: Vec<Vec<String>>,
+        /// When it is planted.
+        plant: Plant,
     },
     /// Stop all traffic of a torrent.
     Pause(Id),
@@ -131,8 +137,10 @@ pub enum Command {
     },
     /// Say in which order pieces are fetched.
     SetOrder(Id, Order),
-    /// Plant a torrent on this host; again, if it is.
-    Plant(Id),
+    /// Plant a torrent; again, if it is planted.
+    Plant(Id, Nodes),
+    /// Ask which nodes would take a torrent.
+    AskOffer,
     /// Take back what this browser planted.
     Unplant(Id),
     /// Ask how a planted torrent fares.
@@ -167,6 +175,16 @@ pub enum Begin {
     AfterChoice,
 }
 
+/// When something that a person gives us is planted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, DeBin, SerBin)]
+pub enum Plant {
+    /// At once, on as many nodes as usual, those that are offered first.
+    #[default]
+    AtOnce,
+    /// When a person has chosen the nodes ([`Command::Plant`]).
+    AfterChoice,
+}
+
 /// In which order pieces are fetched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, DeBin, SerBin)]
 pub enum Order {
@@ -187,7 +205,7 @@ pub enum DataFate {
 }
 
 /// Limits on speed, in bytes a second; `None` is no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, DeBin, SerBin)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, DeBin, SerBin)]
 pub struct Limits {
     /// Towards us.
     pub download: Option<u64>,

@@ -5,9 +5,9 @@
 pub mod why;
 pub mod words;
 
-use crate::protocol::network::{Found, Health, Step};
-use crate::protocol::view::{Creating, Host, Level, Notice, Progress, Storage, Torrent, View};
-use crate::protocol::{Begin, Id, Limits};
+use crate::protocol::network::{Found, Health, Offered, Step};
+use crate::protocol::view::{self, Creating, Host, Level, Notice, Planted, Progress, Storage, Torrent, View};
+use crate::protocol::{Begin, Id, Limits, Plant};
 
 /// Notices kept on screen; the oldest goes first.
 const NOTICES: usize = 4;
@@ -55,9 +55,30 @@ pub struct State {
     pub found: Option<Found>,
     /// When the files of what a person adds are fetched.
     pub begin: Begin,
+    /// The planting wizard, while it is open.
+    pub wizard: Option<Wizard>,
+    /// What was last worth saying to those who do not see it happen.
+    pub spoken: String,
     /// Why the page cannot work at all.
     pub broken: Option<String>,
     next_notice: u32,
+}
+
+/// What the planting wizard knows; how far it is follows from that and from the torrent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wizard {
+    /// What is planted, once it is chosen and added.
+    pub id: Option<Id>,
+    /// The nodes that would take it, once they are known.
+    pub offered: Option<Offered>,
+    /// The keys of the nodes left out.
+    pub refused: Vec<String>,
+    /// On how many of the others it is planted; 0: as many as usual.
+    pub count: u32,
+    /// Whether a person has pressed the button.
+    pub begun: bool,
+    /// Whether planting has begun since: what was told of it before is of an earlier time.
+    pub asked: bool,
 }
 
 /// What changes the state.
@@ -77,6 +98,12 @@ pub enum Action {
     Begin(Begin),
     /// A person searches for these words.
     Search(String),
+    /// A person opens the planting wizard, for a torrent or for something still to be chosen.
+    OpenWizard(Option<Id>),
+    /// A person changes what the wizard knows.
+    SetWizard(Wizard),
+    /// A person closes it.
+    CloseWizard,
     /// The page cannot work in this browser.
     Broke(String),
 }
@@ -102,9 +129,24 @@ impl State {
                 self.searched = words;
                 self.found = None;
             }
+            Action::OpenWizard(id) => self.wizard = Some(Wizard { id, ..Wizard::default() }),
+            Action::SetWizard(wizard) => {
+                if wizard.begun {
+                    self.steps.retain(|(id, _)| Some(id) != wizard.id.as_ref());
+                }
+                self.wizard = Some(wizard);
+            }
+            Action::CloseWizard => self.wizard = None,
             Action::Broke(reason) => self.broken = Some(reason),
         }
         self
+    }
+
+    /// When what a person gives us is planted: the wizard, while it waits for something, has questions first.
+    #[must_use]
+    pub fn plant(&self) -> Plant {
+        let waits = self.wizard.as_ref().is_some_and(|wizard| wizard.id.is_none());
+        if waits { Plant::AfterChoice } else { Plant::AtOnce }
     }
 
     /// The torrent of that info-hash.
@@ -151,7 +193,17 @@ impl State {
             View::Notice(notice) => self.say(notice),
             View::Limits(limits) => self.limits = limits,
             View::Storage(storage) => self.storage = storage,
-            View::Focus(id) => self.folded.retain(|other| *other != id),
+            View::Offered(offered) => {
+                if let Some(wizard) = &mut self.wizard {
+                    wizard.offered = Some(offered);
+                }
+            }
+            View::Focus(id) => {
+                self.folded.retain(|other| *other != id);
+                if let Some(wizard) = self.wizard.as_mut().filter(|wizard| wizard.id.is_none()) {
+                    wizard.id = Some(id);
+                }
+            }
         }
     }
 
@@ -175,7 +227,24 @@ impl State {
                 file.done = done;
             }
         }
+        if let Some(wizard) = &mut self.wizard
+            && wizard.begun
+            && wizard.id.as_ref() == Some(&new.id)
+        {
+            wizard.asked |= new.planted == Planted::Asking;
+        }
         new.map = new.map.or_else(|| torrent.progress.map.take());
+        if torrent.progress.state != new.state {
+            match (&new.state, &new.error) {
+                (view::State::Seeding, _) if torrent.progress.state == view::State::Downloading => {
+                    self.spoken = format!("{} is complete.", torrent.name);
+                }
+                (view::State::Error, Some(error)) => {
+                    self.spoken = format!("{} has stopped: {error}", torrent.name);
+                }
+                _ => {}
+            }
+        }
         torrent.progress = new;
     }
 

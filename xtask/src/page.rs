@@ -1,4 +1,4 @@
-//! Builds the page: two wasm binaries through Trunk, then every file of it compressed, into `dist/`.
+//! Builds the page: three wasm binaries through Trunk, then every file of it compressed, into `dist/`.
 //!
 //! Serves nothing: the relay does, from what its build script finds in `dist/`.
 
@@ -45,6 +45,8 @@ pub(crate) fn page(tools: &Tools, build: Build) -> Result<(), String> {
     let start = Instant::now();
     let staged = trunk(tools, build)?;
     check_imports(&staged)?;
+    leave_out(&staged, build)?;
+    name_by_content(&staged)?;
     publish(&staged, &dist)?;
     fs::create_dir_all(paths::target())
         .and_then(|()| fs::write(&stamp, now))
@@ -91,6 +93,81 @@ fn check_imports(staged: &Path) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Leaves out what only people and tools read: comments and indentation of texts, custom sections of wasm files. Trunk's
+/// own shortening fails at what wasm-bindgen writes.
+fn leave_out(staged: &Path, build: Build) -> Result<(), String> {
+    if build == Build::Quick {
+        return Ok(());
+    }
+    let fail = |what: &Path, e: std::io::Error| format!("cannot shorten {}: {e}", what.display());
+    for file in tree::files(staged) {
+        let extension = file.extension().unwrap_or_default();
+        if extension == "wasm" {
+            let bytes = fs::read(&file).map_err(|e| fail(&file, e))?;
+            let bytes = crate::wasm::without_custom_sections(&bytes)?;
+            fs::write(&file, bytes).map_err(|e| fail(&file, e))?;
+        } else if ["js", "css", "html"].iter().any(|known| extension == *known) {
+            let text = fs::read_to_string(&file).map_err(|e| fail(&file, e))?;
+            fs::write(&file, squeezed(&text)).map_err(|e| fail(&file, e))?;
+        }
+    }
+    Ok(())
+}
+
+/// The text without indentation, empty lines, and comments that have their lines for themselves.
+fn squeezed(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut in_comment = false;
+    for line in text.lines().map(str::trim) {
+        let begins = line.starts_with("/*");
+        let ends = line.ends_with("*/");
+        if in_comment || begins {
+            in_comment = !ends;
+        } else if !line.is_empty() && !line.starts_with("//") {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+/// Files that Trunk leaves under plain names, each with those that name it. An order in which no name is put into a file
+/// whose own name is settled.
+const PLAIN: [(&str, &[&str]); 5] = [
+    ("worker_bg.wasm", &["worker.js", "index.html"]),
+    ("worker.js", &["engine.js", "index.html"]),
+    ("engine.js", &["index.html"]),
+    ("planter_bg.wasm", &["planter.js"]),
+    ("planter.js", &["planter_loader.js"]),
+];
+
+/// Puts a hash of the content into the names of the workers' files, as Trunk does for the page's own: then a browser
+/// that has them asks for none of them again.
+fn name_by_content(staged: &Path) -> Result<(), String> {
+    let fail = |what: &Path, e: std::io::Error| format!("cannot rename {}: {e}", what.display());
+    for (name, named_in) in PLAIN {
+        let from = staged.join(name);
+        let hash = tree::fingerprint(std::slice::from_ref(&from), "");
+        let hashed = with_hash(name, &hash);
+        fs::rename(&from, staged.join(&hashed)).map_err(|e| fail(&from, e))?;
+        for file in named_in.iter().map(|file| staged.join(file)) {
+            let text = fs::read_to_string(&file).map_err(|e| fail(&file, e))?;
+            if !text.contains(name) {
+                return Err(format!("{} does not name {name}", file.display()));
+            }
+            fs::write(&file, text.replace(name, &hashed)).map_err(|e| fail(&file, e))?;
+        }
+    }
+    Ok(())
+}
+
+/// `worker_bg.wasm` becomes `worker-HASH_bg.wasm`.
+fn with_hash(name: &str, hash: &str) -> String {
+    let end = name.find(['_', '.']).unwrap_or(name.len());
+    let (stem, rest) = name.split_at(end);
+    format!("{stem}-{hash}{rest}")
 }
 
 /// Copies what changed from `staged` to `dist`, compressed beside it, and removes what is gone.
@@ -152,9 +229,9 @@ fn gzip_of(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// "transferred with brotli: 271 kB, of it the worker 140 kB (raw 812 kB and 390 kB)".
+/// "brotli: 290 kB to open a link (page 130 kB, engine's worker 160 kB), 390 kB with the planter; raw 1200 kB".
 pub(crate) fn sizes(dist: &Path) -> String {
-    let (mut raw, mut small, mut worker_raw, mut worker_small) = (0, 0, 0, 0);
+    let (mut raw, mut page, mut worker, mut planter) = (0, 0, 0, 0);
     let length = |file: &Path| fs::metadata(file).map_or(0, |m| m.len());
     for file in tree::files(dist) {
         if file.extension().is_some_and(|e| e == "br" || e == "gz") {
@@ -163,17 +240,37 @@ pub(crate) fn sizes(dist: &Path) -> String {
         let br = with_suffix(&file, ".br");
         let (size, sent) = (length(&file), if br.is_file() { length(&br) } else { length(&file) });
         raw += size;
-        small += sent;
-        if file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("worker")) {
-            worker_raw += size;
-            worker_small += sent;
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        match () {
+            () if name.starts_with("planter") => planter += sent,
+            () if name.starts_with("worker") || name.starts_with("engine") => worker += sent,
+            () => page += sent,
         }
     }
+    let kb = |bytes: u64| bytes.div_ceil(1000);
     format!(
-        "transferred with brotli: {} kB, of it the worker {} kB; raw {} kB and {} kB",
-        small.div_ceil(1000),
-        worker_small.div_ceil(1000),
-        raw.div_ceil(1000),
-        worker_raw.div_ceil(1000)
+        "brotli: {} kB to open a link (page {} kB, engine's worker {} kB), {} kB with the planter; raw {} kB",
+        kb(page + worker),
+        kb(page),
+        kb(worker),
+        kb(page + worker + planter),
+        kb(raw)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{squeezed, with_hash};
+
+    #[test]
+    fn comments_on_lines_of_their_own_and_indentation_are_left_out() {
+        let text = "  // why\n/* a\n b */\nlet url = \"http://a\"; // kept\n\n/** c */\n    f();\n";
+        assert_eq!(squeezed(text), "let url = \"http://a\"; // kept\nf();\n");
+    }
+
+    #[test]
+    fn the_hash_stands_where_the_relay_looks_for_it() {
+        assert_eq!(with_hash("worker_bg.wasm", "0123"), "worker-0123_bg.wasm");
+        assert_eq!(with_hash("planter.js", "0123"), "planter-0123.js");
+    }
 }

@@ -1,6 +1,7 @@
-//! Reads what a wasm file imports, so that the page is checked before a browser refuses it.
+//! Reads what a wasm file imports, so that the page is checked before a browser refuses it; and leaves out what no
+//! browser needs.
 //!
-//! Reads the import section only and no instruction.
+//! Reads no instruction.
 
 /// The (module, name) pairs that a wasm binary imports.
 ///
@@ -18,6 +19,28 @@ pub(crate) fn imports(bytes: &[u8]) -> Result<Vec<(String, String)>, String> {
         at = reader.0;
     }
     Ok(Vec::new())
+}
+
+/// The module without its custom sections: names of functions, who made it, which features it uses. Rust's linker could
+/// leave them out, but wasm-bindgen reads them.
+///
+/// # Errors
+/// If the bytes are no wasm module.
+pub(crate) fn without_custom_sections(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    const HEAD: &[u8] = b"\0asm\x01\0\0\0";
+    let mut rest = bytes.strip_prefix(HEAD).ok_or("not a wasm file")?;
+    let mut kept = HEAD.to_vec();
+    while let Some((&id, after)) = rest.split_first() {
+        let mut reader = Reader(after);
+        let size = reader.number()?;
+        reader.take(size)?;
+        let (section, next) = rest.split_at(rest.len() - reader.0.len());
+        if id != 0 {
+            kept.extend_from_slice(section);
+        }
+        rest = next;
+    }
+    Ok(kept)
 }
 
 fn import_section(section: &[u8]) -> Result<Vec<(String, String)>, String> {
@@ -88,7 +111,14 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::imports;
+    use super::{imports, without_custom_sections};
+
+    #[test]
+    fn only_custom_sections_are_left_out() {
+        let module = b"\0asm\x01\0\0\0\x00\x03\x01aZ\x01\x04\x01\x60\0\0\x00\x02\x01b";
+        assert_eq!(without_custom_sections(module).unwrap(), b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0");
+        assert!(without_custom_sections(b"\0asm\x01\0\0\0\x01\x09").is_err());
+    }
 
     #[test]
     fn a_function_import_is_found_by_module_and_name() {

@@ -1,78 +1,100 @@
 //! A tolerant view of small bencoded dictionaries: handshakes, metadata messages, tracker replies.
 //!
-//! Not for metainfo, where the exact bytes matter: that reader is `anatomic_core::bencode`. Here a field of the wrong
-//! type counts as absent, unknown fields are ignored and keys may come in any order, because clients differ.
+//! Reading itself is `anatomic_core::bencode`'s. Here a field of the wrong type counts as absent, unknown fields are
+//! ignored and keys may come in any order, because clients differ. What a page sends and receives is written and read
+//! without `serde`, whose code it would have to download; replies of our own trackers are written with it.
 
-use serde_bencode::value::Value;
-use std::collections::HashMap;
+use anatomic_core::bencode::{Item, Kind, Limits, Value, parse_prefix};
 
-/// How deep lists and dictionaries may nest. Real messages nest two or three levels.
-const MAX_DEPTH: usize = 16;
-/// How many strings, integers, lists and dictionaries a message may have.
-const MAX_TOKENS: usize = 20_000;
+/// What a message may cost: real ones nest two or three levels.
+const LIMITS: Limits = Limits { bytes: usize::MAX, depth: 16, tokens: 20_000 };
 
 /// A dictionary of which only some fields interest us.
-pub(crate) struct Dict(HashMap<Vec<u8>, Value>);
+pub(crate) struct Dict<'a>(Vec<(&'a [u8], Field<'a>)>);
 
-impl Dict {
-    /// Reads the dictionary at the start of `bytes`; what follows it is returned untouched.
-    pub(crate) fn parse_prefix(bytes: &[u8]) -> Option<(Self, usize)> {
-        let length = value_length(bytes)?;
-        match serde_bencode::from_bytes(bytes.get(..length)?) {
-            Ok(Value::Dict(fields)) => Some((Self(fields), length)),
+enum Field<'a> {
+    Integer(Option<i64>),
+    Bytes(&'a [u8]),
+    List(Vec<Field<'a>>),
+    Dict(Dict<'a>),
+}
+
+impl<'a> Field<'a> {
+    /// The nesting is bounded by [`LIMITS`].
+    fn of(value: Value<'a, '_>) -> Self {
+        match value.kind() {
+            Kind::Integer => Self::Integer(value.as_int()),
+            Kind::Bytes => Self::Bytes(value.as_bytes().unwrap_or_default()),
+            Kind::List => Self::List(value.items().map(Self::of).collect()),
+            Kind::Dict => {
+                Self::Dict(Dict(value.entries().map(|(key, value)| (key, Self::of(value))).collect()))
+            }
+        }
+    }
+}
+
+impl<'a> Dict<'a> {
+    /// Reads the dictionary at the start of `bytes`; and its length, for what follows it.
+    pub(crate) fn parse_prefix(bytes: &'a [u8]) -> Option<(Self, usize)> {
+        let parsed = parse_prefix(bytes, LIMITS).ok()?;
+        match Field::of(parsed.root()) {
+            Field::Dict(dict) => Some((dict, parsed.length())),
             _ => None,
         }
     }
 
     /// Reads a dictionary; bytes after it are ignored.
-    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         Self::parse_prefix(bytes).map(|(dict, _)| dict)
+    }
+
+    fn get(&self, key: &str) -> Option<&Field<'a>> {
+        self.0.iter().find(|(name, _)| *name == key.as_bytes()).map(|(_, field)| field)
+    }
+
+    fn take(&mut self, key: &str) -> Option<Field<'a>> {
+        let at = self.0.iter().position(|(name, _)| *name == key.as_bytes())?;
+        Some(self.0.swap_remove(at).1)
     }
 
     /// Takes out a nested dictionary.
     pub(crate) fn take_dict(&mut self, key: &str) -> Option<Self> {
-        match self.0.remove(key.as_bytes())? {
-            Value::Dict(fields) => Some(Self(fields)),
+        match self.take(key)? {
+            Field::Dict(dict) => Some(dict),
             _ => None,
         }
     }
 
     /// The entries whose values are dictionaries, in no order.
-    pub(crate) fn into_dicts(self) -> impl Iterator<Item = (Vec<u8>, Self)> {
-        self.0.into_iter().filter_map(|(key, value)| match value {
-            Value::Dict(fields) => Some((key, Self(fields))),
+    pub(crate) fn into_dicts(self) -> impl Iterator<Item = (&'a [u8], Self)> {
+        self.0.into_iter().filter_map(|(key, field)| match field {
+            Field::Dict(dict) => Some((key, dict)),
             _ => None,
         })
     }
 
     /// Takes out a list and keeps its dictionaries.
     pub(crate) fn take_dicts(&mut self, key: &str) -> Option<Vec<Self>> {
-        match self.0.remove(key.as_bytes())? {
-            Value::List(items) => Some(
-                items
-                    .into_iter()
-                    .filter_map(|item| match item {
-                        Value::Dict(fields) => Some(Self(fields)),
-                        _ => None,
-                    })
-                    .collect(),
-            ),
+        let Field::List(items) = self.take(key)? else { return None };
+        let dicts = items.into_iter().filter_map(|item| match item {
+            Field::Dict(dict) => Some(dict),
             _ => None,
-        }
+        });
+        Some(dicts.collect())
     }
 
     /// An integer that fits `T`.
     pub(crate) fn integer<T: TryFrom<i64>>(&self, key: &str) -> Option<T> {
-        match self.0.get(key.as_bytes())? {
-            Value::Int(value) => T::try_from(*value).ok(),
+        match self.get(key)? {
+            Field::Integer(value) => T::try_from((*value)?).ok(),
             _ => None,
         }
     }
 
     /// A byte string.
-    pub(crate) fn bytes(&self, key: &str) -> Option<&[u8]> {
-        match self.0.get(key.as_bytes())? {
-            Value::Bytes(bytes) => Some(bytes),
+    pub(crate) fn bytes(&self, key: &str) -> Option<&'a [u8]> {
+        match self.get(key)? {
+            Field::Bytes(bytes) => Some(*bytes),
             _ => None,
         }
     }
@@ -97,47 +119,22 @@ impl Dict {
     }
 }
 
-/// The length of the bencoded value at the start of `bytes`; `None` if it is cut short, malformed, nested too deep
-/// or made of too many parts. Guards the recursive reader behind it, which has no limits of its own.
-pub(crate) fn value_length(bytes: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    let mut depth = 0;
-    for _ in 0..MAX_TOKENS {
-        match bytes.get(at)? {
-            b'i' => {
-                let digits = bytes.get(at + 1..)?.iter().take(21).position(|byte| *byte == b'e')?;
-                at += digits + 2;
-            }
-            b'0'..=b'9' => {
-                let digits = bytes.get(at..)?.iter().take(10).position(|byte| *byte == b':')?;
-                let length: usize = std::str::from_utf8(bytes.get(at..at + digits)?).ok()?.parse().ok()?;
-                at = at.checked_add(digits + 1)?.checked_add(length)?;
-                if at > bytes.len() {
-                    return None;
-                }
-            }
-            b'l' | b'd' => {
-                depth += 1;
-                at += 1;
-                if depth > MAX_DEPTH {
-                    return None;
-                }
-                continue;
-            }
-            b'e' => {
-                depth = usize::checked_sub(depth, 1)?;
-                at += 1;
-            }
-            _ => return None,
-        }
-        if depth == 0 {
-            return Some(at);
-        }
-    }
-    None
+/// A dictionary of ours: the fields that are there.
+pub(crate) fn dict<const N: usize>(fields: [(&str, Option<Item>); N]) -> Item {
+    Item::dict(fields.into_iter().filter_map(|(key, value)| Some((key, value?))))
 }
 
-/// Serialises a message of ours. Our own types have only strings, integers and dictionaries, which cannot fail.
+/// An integer, if there is one.
+pub(crate) fn integer(value: Option<impl Into<i64>>) -> Option<Item> {
+    value.map(|value| Item::Integer(value.into()))
+}
+
+/// A byte string, if there is one.
+pub(crate) fn bytes(value: Option<impl Into<Vec<u8>>>) -> Option<Item> {
+    value.map(|value| Item::Bytes(value.into()))
+}
+
+/// Serialises a reply of our trackers. Our own types have only strings, integers and dictionaries, which cannot fail.
 pub(crate) fn to_bytes<T: serde::Serialize>(message: &T) -> Vec<u8> {
     serde_bencode::to_bytes(message).unwrap_or_default()
 }
@@ -147,23 +144,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_length_of_the_first_value_excludes_what_follows() {
-        for (bytes, length) in [
-            ("i12e", Some(4)),
-            ("3:abcd", Some(5)),
-            ("d1:ai1eexyz", Some(8)),
-            ("lllleeee0", Some(8)),
-            ("de", Some(2)),
-        ] {
-            assert_eq!(value_length(bytes.as_bytes()), length, "{bytes}");
+    fn the_length_of_a_dictionary_excludes_what_follows() {
+        for (bytes, length) in [("d1:ai1eexyz", 8), ("de", 2), ("d1:alllleeeee0", 13)] {
+            assert_eq!(
+                Dict::parse_prefix(bytes.as_bytes()).map(|(_, length)| length),
+                Some(length),
+                "{bytes}"
+            );
         }
     }
 
     #[test]
     fn cut_deep_or_malformed_values_are_refused() {
-        let deep = "l".repeat(MAX_DEPTH + 1) + &"e".repeat(MAX_DEPTH + 1);
-        for bytes in ["", "e", "i12", "4:abc", "99999999999:", "d1:a", "x", &deep] {
-            assert_eq!(value_length(bytes.as_bytes()), None, "{bytes}");
+        let deep = format!("d1:a{}{}e", "l".repeat(LIMITS.depth), "e".repeat(LIMITS.depth));
+        for bytes in ["", "e", "i12e", "4:abcd", "99999999999:", "d1:a", "d1:ai1e", "x", &deep] {
+            assert!(Dict::parse(bytes.as_bytes()).is_none(), "{bytes}");
         }
     }
 

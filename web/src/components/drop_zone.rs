@@ -42,9 +42,11 @@ pub fn DropZone(props: &Props) -> Html {
             above.set(false);
             let (Some(transfer), Some(session)) = (event.data_transfer(), app.session()) else { return };
             let entries = files::dropped(&transfer);
+            // What is dropped while the wizard waits for it is the wizard's.
+            let plant = app.plant();
             let app = app.clone();
             wasm_bindgen_futures::spawn_local(async move {
-                app.report(files::take_dropped(&session, entries, app.begin).await);
+                app.report(files::take_dropped(&session, entries, app.begin, plant).await);
             });
         })
     };

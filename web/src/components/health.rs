@@ -4,10 +4,10 @@
 
 use super::{Icon, Shape};
 use crate::hooks::App;
-use crate::protocol::Command;
-use crate::protocol::network::{Count, Health as Found, NodeHealth};
+use crate::protocol::network::{Count, Health as Found, NodeHealth, StepState};
 use crate::protocol::view::{Planted, Torrent};
-use crate::state::words;
+use crate::protocol::{Command, Nodes};
+use crate::state::{Action, words};
 use web_sys::HtmlDetailsElement;
 use yew::prelude::*;
 
@@ -24,6 +24,7 @@ pub struct Props {
 #[function_component]
 pub fn Health(props: &Props) -> Html {
     let (app, torrent) = (&props.app, &props.torrent);
+    let asking = torrent.progress.planted == Planted::Asking;
     let wish = |command: Command| {
         let app = app.clone();
         Callback::from(move |_: MouseEvent| app.wish(command.clone()))
@@ -37,8 +38,20 @@ pub fn Health(props: &Props) -> Html {
             }
         })
     };
+    let choose = {
+        let (app, id) = (app.clone(), torrent.id.clone());
+        Callback::from(move |_: MouseEvent| app.act(Action::OpenWizard(Some(id.clone()))))
+    };
+    // Not `disabled`, which would take the focus away from whoever pressed it.
+    let replant = {
+        let (app, id) = (app.clone(), torrent.id.clone());
+        Callback::from(move |_: MouseEvent| {
+            if !asking {
+                app.wish(Command::Plant(id.clone(), Nodes::default()));
+            }
+        })
+    };
     let health = app.health.iter().find(|health| health.id == torrent.id);
-    let asking = torrent.progress.planted == Planted::Asking;
     html! {
         <details class="facts health" data-testid="health" ontoggle={on_toggle}>
             <summary>{ "Health of the link" }</summary>
@@ -47,9 +60,10 @@ pub fn Health(props: &Props) -> Html {
             </div>
             { steps(app, torrent) }
             <div class="actions">
-                <button type="button" data-testid="replant" disabled={asking} onclick={wish(Command::Plant(torrent.id.clone()))}>
+                <button type="button" data-testid="replant" aria-disabled={asking.then_some("true")} onclick={replant}>
                     { if asking { "Planting …" } else { "Plant again" } }
                 </button>
+                <button type="button" data-testid="choose-nodes" onclick={choose}>{ "Choose nodes …" }</button>
                 if health.is_some_and(|health| health.ours) {
                     <button type="button" data-testid="unplant" onclick={wish(Command::Unplant(torrent.id.clone()))}>{ "Unplant" }</button>
                 }
@@ -110,12 +124,22 @@ fn counts(count: Count) -> String {
 }
 
 /// What became of each step while this page planted it.
-fn steps(app: &App, torrent: &Torrent) -> Html {
+pub(super) fn steps(app: &App, torrent: &Torrent) -> Html {
     let Some((_, steps)) = app.steps.iter().find(|(id, _)| *id == torrent.id) else { return Html::default() };
     html! {
-        <ol class="steps" data-testid="steps" aria-label="Planting" aria-live="polite">
-            { for steps.iter().map(|step| html! {
-                <li data-done={step.done.to_string()}>{ if step.done { "✓ " } else { "✗ " } }{ &step.text }</li>
+        <ol class="steps" data-testid="steps" aria-label="Steps of planting" aria-live="polite">
+            { for steps.iter().map(|step| {
+                let (state, mark, spoken) = match step.state {
+                    StepState::Doing => ("doing", "…", "Under way: "),
+                    StepState::Done => ("true", "✓", "Done: "),
+                    StepState::Failed => ("false", "✗", "Failed: "),
+                };
+                html! {
+                    <li data-done={state}>
+                        <span class="mark" aria-hidden="true">{ mark }</span>
+                        <span><span class="spoken">{ spoken }</span>{ &step.text }</span>
+                    </li>
+                }
             }) }
         </ol>
     }

@@ -13,13 +13,16 @@ pub struct Props {
     pub link: AttrValue,
     /// What it opens, for people who hear the page.
     pub name: AttrValue,
+    /// Whether the QR code is shown from the beginning.
+    #[prop_or_default]
+    pub shown: bool,
 }
 
 /// Draws link and button.
 #[function_component]
 pub fn Link(props: &Props) -> Html {
     let copied = use_state_eq(|| false);
-    let code = use_state_eq(|| false);
+    let code = use_state_eq(|| props.shown);
     let on_code = {
         let code = code.clone();
         Callback::from(move |_: MouseEvent| code.set(!*code))

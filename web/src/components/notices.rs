@@ -4,6 +4,7 @@
 
 use super::{Icon, Shape};
 use crate::hooks::App;
+use crate::page::focus;
 use crate::protocol::view::Level;
 use crate::state::Action;
 use yew::prelude::*;
@@ -24,7 +25,10 @@ pub fn Notices(props: &Props) -> Html {
             { for app.notices.iter().map(|(number, notice)| {
                 let on_dismiss = {
                     let (app, number) = (app.clone(), *number);
-                    Callback::from(move |_| app.act(Action::Dismiss(number)))
+                    Callback::from(move |_| {
+                        focus::to(&[".notice:not(:focus-within) button"]);
+                        app.act(Action::Dismiss(number));
+                    })
                 };
                 let (class, role) = match notice.level {
                     Level::Info => ("notice", "status"),

@@ -65,10 +65,13 @@ fn found(app: &App) -> Html {
 }
 
 fn hit(app: &App, hit: &Hit) -> Html {
+    let here = app.torrent(&hit.id).is_some();
     let on_add = {
         let (app, text) = (app.clone(), hit.magnet.clone());
         Callback::from(move |_: MouseEvent| {
-            app.wish(Command::AddLink { text: text.clone(), origin: Origin::Typed, begin: app.begin });
+            if !here {
+                app.wish(Command::AddLink { text: text.clone(), origin: Origin::Typed, begin: app.begin });
+            }
         })
     };
     let mut facts = Vec::new();
@@ -78,11 +81,10 @@ fn hit(app: &App, hit: &Hit) -> Html {
     );
     facts.push(words::counted(hit.peers.seeds, "seed", "seeds"));
     facts.push(words::counted(hit.peers.leeches, "leech", "leeches"));
-    let here = app.torrent(&hit.id).is_some();
     html! {
         <li key={hit.id.0.clone()} data-hit={hit.id.0.clone()}>
             <span class="who"><strong>{ &hit.name }</strong><span class="hint">{ facts.join(" · ") }</span></span>
-            <button type="button" disabled={here} onclick={on_add} aria-label={format!("Add {}", hit.name)}>{ if here { "Here" } else { "Add" } }</button>
+            <button type="button" aria-disabled={here.then_some("true")} onclick={on_add} aria-label={format!("{} {}", if here { "Here:" } else { "Add" }, hit.name)}>{ if here { "Here" } else { "Add" } }</button>
         </li>
     }
 }

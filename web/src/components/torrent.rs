@@ -2,10 +2,10 @@
 //!
 //! Its attributes (`data-info-hash`, `data-state`, `data-progress`, `data-link`) are what scripts read.
 
-use super::{Files, Health, Icon, Link, Peers, Pieces, Shape, WhyPanel};
+use super::{Files, Health, Icon, Link, Peers, Pieces, Remove, Shape, WhyPanel};
 use crate::hooks::App;
+use crate::protocol::Command;
 use crate::protocol::view::{self, State, TrackerStatus};
-use crate::protocol::{Command, DataFate};
 use crate::state::why::why;
 use crate::state::{Action, words};
 use yew::prelude::*;
@@ -43,7 +43,7 @@ pub fn Torrent(props: &Props) -> Html {
                 <span class="percent">{ if progress.wanted > 0 { words::percent(progress.done, progress.wanted) } else { String::new() } }</span>
                 { actions(app, torrent) }
             </header>
-            <div class="bar" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" aria-valuenow={(share / 10).to_string()}>
+            <div class="bar" role="progressbar" aria-label={format!("Progress of {}", torrent.name)} aria-valuemin="0" aria-valuemax="100" aria-valuenow={(share / 10).to_string()}>
                 <div style={format!("width:{}.{}%", share / 10, share % 10)}></div>
             </div>
             <p class="summary">{ words::summary(torrent) }</p>
@@ -71,13 +71,7 @@ fn actions(app: &App, torrent: &view::Torrent) -> Html {
         <div class="actions">
             <button class="plain" type="button" data-testid={label.to_ascii_lowercase()} aria-label={format!("{label} {}", torrent.name)}
                 onclick={wish(command)}><Icon {shape} /><span class="wide">{ label }</span></button>
-            <details class="menu">
-                <summary data-testid="remove" aria-label={format!("Remove {}", torrent.name)}><Icon shape={Shape::Remove} /><span class="wide">{ "Remove" }</span></summary>
-                <div class="panel">
-                    <button type="button" data-testid="remove-keep" onclick={wish(Command::Remove { id: id(), data: DataFate::Keep })}>{ "Take off the list, keep the files" }</button>
-                    <button type="button" data-testid="remove-delete" class="danger" onclick={wish(Command::Remove { id: id(), data: DataFate::Delete })}>{ "Remove and delete the files" }</button>
-                </div>
-            </details>
+            <Remove app={app.clone()} id={torrent.id.clone()} name={torrent.name.clone()} />
         </div>
     }
 }

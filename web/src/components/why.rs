@@ -3,7 +3,8 @@
 //! The finding itself is [`crate::state::why`].
 
 use crate::hooks::App;
-use crate::protocol::{Command, Id};
+use crate::page::focus;
+use crate::protocol::{Command, Id, Nodes};
 use crate::state::why::{Help, Why};
 use yew::prelude::*;
 
@@ -33,13 +34,24 @@ impl Props {
 /// Draws the explanation.
 #[function_component]
 pub fn WhyPanel(props: &Props) -> Html {
+    // The button goes away with its reason.
+    let keep_focus = {
+        let name = format!("[data-info-hash=\"{}\"] .name", props.id);
+        move || focus::to(&[name.as_str()])
+    };
     let plant = {
-        let (app, id) = (props.app.clone(), props.id.clone());
-        Callback::from(move |_: MouseEvent| app.wish(Command::Plant(id.clone())))
+        let (app, id, keep_focus) = (props.app.clone(), props.id.clone(), keep_focus.clone());
+        Callback::from(move |_: MouseEvent| {
+            keep_focus();
+            app.wish(Command::Plant(id.clone(), Nodes::default()));
+        })
     };
     let resume = {
         let (app, id) = (props.app.clone(), props.id.clone());
-        Callback::from(move |_: MouseEvent| app.wish(Command::Resume(id.clone())))
+        Callback::from(move |_: MouseEvent| {
+            keep_focus();
+            app.wish(Command::Resume(id.clone()));
+        })
     };
     let action = match props.help {
         Help::Wait | Help::Nothing => Html::default(),

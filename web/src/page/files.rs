@@ -4,7 +4,7 @@
 
 use super::Session;
 use crate::browser::reason;
-use crate::protocol::{Begin, Command};
+use crate::protocol::{Begin, Command, Plant};
 use js_sys::{Array, Function, Promise};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -45,9 +45,14 @@ struct Found {
 ///
 /// # Errors
 /// In plain words.
-pub async fn take_picked(session: &Rc<Session>, files: Vec<File>, begin: Begin) -> Result<(), String> {
+pub async fn take_picked(
+    session: &Rc<Session>,
+    files: Vec<File>,
+    begin: Begin,
+    plant: Plant,
+) -> Result<(), String> {
     let found = files.into_iter().map(|file| Found { path: path_of(&file), file });
-    take(session, found.filter(|found| !is_litter(&found.path)).collect(), begin).await
+    take(session, found.filter(|found| !is_litter(&found.path)).collect(), begin, plant).await
 }
 
 /// The things that were dropped. They must be read while the event is being handled, so this does not wait.
@@ -68,6 +73,7 @@ pub async fn take_dropped(
     session: &Rc<Session>,
     entries: Vec<FileSystemEntry>,
     begin: Begin,
+    plant: Plant,
 ) -> Result<(), String> {
     let mut found = Vec::new();
     let mut waiting: Vec<(Vec<String>, FileSystemEntry)> =
@@ -93,10 +99,10 @@ pub async fn take_dropped(
     if found.is_empty() {
         return Err("There is nothing to share in that: it holds no file.".into());
     }
-    take(session, found, begin).await
+    take(session, found, begin, plant).await
 }
 
-async fn take(session: &Rc<Session>, found: Vec<Found>, begin: Begin) -> Result<(), String> {
+async fn take(session: &Rc<Session>, found: Vec<Found>, begin: Begin, plant: Plant) -> Result<(), String> {
     let (metainfo, content): (Vec<_>, Vec<_>) = found.into_iter().partition(|found| {
         found.path.len() == 1 && found.file.name().ends_with(".torrent") && found.file.size() <= MAX_METAINFO
     });
@@ -104,11 +110,11 @@ async fn take(session: &Rc<Session>, found: Vec<Found>, begin: Begin) -> Result<
         let buffer = JsFuture::from(file.array_buffer())
             .await
             .map_err(|error| format!("{} cannot be read: {}", file.name(), reason(&error)))?;
-        session.command(Command::AddTorrent { name: file.name(), begin }, &[buffer]);
+        session.command(Command::AddTorrent { name: file.name(), begin, plant }, &[buffer]);
     }
     let Some((name, paths)) = named(&content) else { return Ok(()) };
     let files: Vec<JsValue> = content.into_iter().map(|found| found.file.into()).collect();
-    session.command(Command::Create { name, paths }, &files);
+    session.command(Command::Create { name, paths, plant }, &files);
     Ok(())
 }
 

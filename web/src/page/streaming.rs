@@ -12,6 +12,8 @@ use web_sys::MessageEvent;
 
 /// Where the service worker is served.
 const SCRIPT: &str = "/sw.js";
+/// When it is registered, in milliseconds after the start.
+const REGISTER_AFTER: u32 = 500;
 
 /// Registers the service worker, if this browser and address allow one; without it complete files can still be saved.
 pub fn register(session: &Rc<Session>) {
@@ -33,7 +35,11 @@ pub fn register(session: &Rc<Session>) {
     });
     container.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     on_message.forget();
-    let _ = container.register(SCRIPT);
+    wasm_bindgen_futures::spawn_local(async move {
+        // It starts a thread of its own; what the page was opened for comes first.
+        crate::browser::sleep(REGISTER_AFTER).await;
+        let _ = container.register(SCRIPT);
+    });
 }
 
 /// Whether a service worker answers this page's requests.

@@ -2,7 +2,7 @@
 //!
 //! Only the arrangement; each part is a component.
 
-use crate::components::{Add, DropZone, Notices, Search, Settings, Torrent};
+use crate::components::{Add, DropZone, Notices, Search, Settings, Torrent, Wizard};
 use crate::hooks::use_session;
 use crate::state::{Role, words};
 use yew::prelude::*;
@@ -29,9 +29,12 @@ pub fn Home() -> Html {
                 <Settings app={app.clone()} />
             </header>
             <main>
+                <p class="spoken" role="status">{ &app.spoken }</p>
                 <Add app={app.clone()} />
                 <Search app={app.clone()} />
-                <Notices app={app.clone()} />
+                if app.wizard.is_none() {
+                    <Notices app={app.clone()} />
+                }
                 if let Some(creating) = &app.creating {
                     <section class="creating" role="status">
                         <p>{ format!("Sharing {}: copying and hashing, {} of {}", creating.name, words::bytes(creating.done), words::bytes(creating.total)) }</p>
@@ -54,6 +57,9 @@ pub fn Home() -> Html {
                     </section>
                 }
             </main>
+            if let Some(choice) = &app.wizard {
+                <Wizard app={app.clone()} choice={choice.clone()} />
+            }
             <footer>
                 { foot(&app.host.name, app.host.reached, app.role) }
             </footer>

@@ -8,10 +8,49 @@ use nanoserde::{DeBin, SerBin};
 /// A step of planting.
 #[derive(Clone, Debug, PartialEq, Eq, DeBin, SerBin)]
 pub struct Step {
-    /// Whether it succeeded.
-    pub done: bool,
-    /// What was done, or why not.
+    /// How far it is.
+    pub state: StepState,
+    /// What is or was done, or why not.
     pub text: String,
+}
+
+/// How far a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, DeBin, SerBin)]
+pub enum StepState {
+    /// Under way.
+    Doing,
+    /// Done.
+    Done,
+    /// It failed.
+    Failed,
+}
+
+/// The nodes that would take a torrent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, DeBin, SerBin)]
+pub struct Offered {
+    /// The best first, of different operators where that is possible.
+    pub nodes: Vec<OfferedNode>,
+    /// How many are usually planted on.
+    pub usual: u32,
+    /// Why there are none.
+    pub error: Option<String>,
+}
+
+/// A node that would take a torrent, as it describes itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, DeBin, SerBin)]
+pub struct OfferedNode {
+    /// Its public key, by which its operator is known.
+    pub key: String,
+    /// Its host and port.
+    pub host: String,
+    /// The block of its address, as `192.0.0.0/16`, if that is known.
+    pub block: Option<String>,
+    /// How many more torrents it would take, if it says.
+    pub free: Option<u64>,
+    /// What it speaks.
+    pub protocols: Vec<String>,
+    /// It takes torrents only of planters whose key its host allowed.
+    pub needs_key: bool,
 }
 
 /// Seeds and leeches.

@@ -3,7 +3,7 @@
 //! Facts only; the words for people are made of them in [`crate::state`]. What moves ([`Progress`]) is apart from what does
 //! not ([`Torrent`]), so that a torrent of thousands of files costs nothing while it downloads.
 
-use super::network::{Found, Health, Step};
+use super::network::{Found, Health, Offered, Step};
 use super::{Id, Limits, Order};
 use nanoserde::{DeBin, SerBin};
 
@@ -28,6 +28,8 @@ pub enum View {
     Limits(Limits),
     /// Room in the browser's storage.
     Storage(Storage),
+    /// Which nodes would take a torrent.
+    Offered(Offered),
     /// The steps of planting a torrent, so far.
     Steps(Id, Vec<Step>),
     /// How a planted torrent fares.

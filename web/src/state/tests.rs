@@ -78,3 +78,18 @@ fn the_same_notice_is_not_shown_twice_and_problems_outlive_news() {
     let texts: Vec<_> = state.notices.iter().map(|(_, notice)| notice.text.as_str()).collect();
     assert_eq!(texts, ["a", "b", "c", "d"]);
 }
+
+#[test]
+fn the_wizard_takes_what_was_added_and_waits_for_planting_to_begin() {
+    let id = Id("a".repeat(40));
+    let state = State::default().after(Action::OpenWizard(None));
+    assert_eq!(state.plant(), Plant::AfterChoice);
+    let state = state.after(Action::Told(View::Focus(id.clone())));
+    assert_eq!(state.plant(), Plant::AtOnce);
+    let wizard = state.wizard.clone().unwrap();
+    assert_eq!(wizard.id, Some(id.clone()));
+    // What was told of an earlier planting is not this one's.
+    let state = state.after(Action::Told(View::Steps(id.clone(), Vec::new())));
+    let state = state.after(Action::SetWizard(Wizard { begun: true, ..wizard }));
+    assert!(state.steps.is_empty() && !state.wizard.unwrap().asked);
+}

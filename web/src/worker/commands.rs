@@ -6,14 +6,17 @@ use super::list::Entry;
 use super::store::Store;
 use super::store::slot::Slot;
 use super::{Driver, clock, host, signalling};
-use crate::protocol::view::{Level, Notice, Planting, View};
-use crate::protocol::{Begin, Command, Limits, Origin};
+use crate::browser::Json;
+use crate::protocol::planter::ToPlanter;
+use crate::protocol::view::{Level, Notice, View};
+use crate::protocol::{Begin, Command, Limits, Origin, Plant};
 use anatomic_core::metainfo::Metainfo;
 use anatomic_core::{Link, Magnet};
 use anatomic_engine::{AddTorrent, TorrentKey, TorrentSource};
 use js_sys::Array;
 use std::rc::Rc;
 use std::sync::Arc;
+use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
 /// Record of the settings.
@@ -26,10 +29,10 @@ impl Driver {
         match command {
             Command::Hello => self.show_all(),
             Command::AddLink { text, origin, begin } => self.add_link(&text, origin, begin),
-            Command::AddTorrent { name, begin } => {
-                self.add_torrent(&name, &crate::browser::bytes_of(&attachments.get(0)), begin);
+            Command::AddTorrent { name, begin, plant } => {
+                self.add_torrent(&name, &crate::browser::bytes_of(&attachments.get(0)), begin, plant);
             }
-            Command::Create { name, paths } => self.create(name, paths, attachments),
+            Command::Create { name, paths, plant } => self.create(name, paths, attachments, plant),
             Command::Pause(id) => {
                 if let Some(key) = self.key_of(&id) {
                     self.engine.borrow_mut().pause(now, key);
@@ -56,18 +59,25 @@ impl Driver {
                     self.remove(key, data);
                 }
             }
-            Command::Plant(id) => {
+            Command::Plant(id, nodes) => {
                 if let Some(key) = self.key_of(&id) {
-                    self.plant(key);
+                    self.plant(key, nodes);
                 }
+            }
+            Command::AskOffer => {
+                let supernodes = self.supernodes();
+                self.ask_planter(&ToPlanter::Offers { supernodes }, &[]);
             }
             Command::Unplant(id) => {
-                if let Some(key) = self.key_of(&id) {
-                    self.unplant(key);
-                }
+                self.ask_about(id, |id, supernodes| ToPlanter::Unplant { id, supernodes });
             }
-            Command::AskHealth(id) => self.ask_health(id),
-            Command::Search { words } => self.search(words),
+            Command::AskHealth(id) => {
+                self.ask_about(id, |id, supernodes| ToPlanter::Health { id, supernodes });
+            }
+            Command::Search { words } => {
+                let supernodes = self.supernodes();
+                self.ask_planter(&ToPlanter::Search { words, supernodes }, &[]);
+            }
             Command::TorrentFile(id) => {
                 if let Some((name, bytes)) = self.key_of(&id).and_then(|key| self.torrent_file(key)) {
                     self.save_file(name, &bytes);
@@ -82,24 +92,28 @@ impl Driver {
         self.show_changes();
     }
 
-    /// Reads the settings of the last visit, and this browser's key.
+    /// Reads the settings of the last visit.
     pub(super) async fn load_settings(self: &Rc<Self>, store: &Store) {
-        self.load_identity(store).await;
         self.load_met(store).await;
-        self.show_host();
         if let Ok((_, Some(content))) = Slot::open(store.root().clone(), SETTINGS).await
-            && let Ok(limits) = serde_json::from_slice(&content)
+            && let Some(limits) = Json::parse(&String::from_utf8_lossy(&content))
         {
-            self.set_limits(limits);
+            let (download, upload) = (limits.get("download").number(), limits.get("upload").number());
+            self.set_limits(Limits { download, upload });
         }
     }
 
     fn save_settings(self: &Rc<Self>) {
         let Some(store) = self.store() else { return };
-        let content = serde_json::to_vec(&self.limits.get()).unwrap_or_default();
+        let Limits { download, upload } = self.limits.get();
+        // Exact up to 2^53 bytes a second.
+        #[expect(clippy::cast_precision_loss)]
+        let value = |limit: Option<u64>| limit.map_or(JsValue::NULL, |limit| (limit as f64).into());
+        let content = Json::text_of(&[("download", value(download)), ("upload", value(upload))]);
         let driver = Rc::clone(self);
         spawn_local(async move {
-            let written = async { Slot::open(store.root().clone(), SETTINGS).await?.0.write(&content).await };
+            let written =
+                async { Slot::open(store.root().clone(), SETTINGS).await?.0.write(content.as_bytes()).await };
             if let Err(error) = written.await {
                 driver.problem(format!("The settings hold until this page is closed only. {error}"));
             }
@@ -120,7 +134,6 @@ impl Driver {
         }
         self.show_host();
         self.tell(View::Limits(self.limits.get()));
-        self.tell(View::Creating(self.creating.borrow().clone()));
         self.tell(View::Listed);
         self.room_changed();
     }
@@ -153,7 +166,7 @@ impl Driver {
         let driver = Rc::clone(self);
         spawn_local(async move {
             match host::fetch_bytes(&url).await {
-                Ok(bytes) => driver.add_torrent(&url, &bytes, begin),
+                Ok(bytes) => driver.add_torrent(&url, &bytes, begin, Plant::AtOnce),
                 Err(reason) => driver.problem(format!(
                     "{url} could not be fetched: {reason}. Many hosts let no page of another host read from them; \
                      download the file and drop it here."
@@ -177,7 +190,7 @@ impl Driver {
         self.add(info_hash, add, entry);
     }
 
-    fn add_torrent(self: &Rc<Self>, name: &str, bytes: &[u8], begin: Begin) {
+    fn add_torrent(self: &Rc<Self>, name: &str, bytes: &[u8], begin: Begin, plant: Plant) {
         let metainfo = match Metainfo::from_torrent(bytes) {
             Ok(metainfo) => metainfo,
             Err(error) => {
@@ -192,7 +205,7 @@ impl Driver {
         let entry = Entry {
             added: clock::seconds_since_1970(),
             link: self.link_of(&Magnet::of(&metainfo)),
-            plant: !private,
+            plant: !private && plant == Plant::AtOnce,
             kept: false,
             choosing: begin == Begin::AfterChoice,
         };
@@ -214,10 +227,5 @@ impl Driver {
             return Vec::new();
         }
         vec![vec![self.host.borrow().tracker()]]
-    }
-
-    /// Whether the host plants for everybody.
-    pub(super) fn may_plant(&self) -> bool {
-        self.host.borrow().planting() == Planting::Open
     }
 }

@@ -8,24 +8,25 @@ use super::hosts;
 use super::jobs::Jobs;
 use super::list::{Kept, Listed};
 use super::peers::Peers;
+use super::planter::Planter;
 use super::serve::Streams;
 use super::signalling::{Effect, Signalling};
 use super::sockets::Sockets;
 use super::store::Store;
 use crate::browser::{Soon, clear_timeout, pack, set_timeout};
-use crate::protocol::view::{Creating, Level, Notice, Planted, View};
+use crate::protocol::view::{Level, Notice, Planted, View};
 use crate::protocol::{Limits, RtcEvent, ToPage, ToWorker};
 use crate::worker::channel::{Channel, Tell};
 use anatomic_core::collections::BTreeMap;
 use anatomic_core::{PeerId, Time};
 use anatomic_engine::{Config, Engine, Event, Output, Schemes, State, TorrentKey};
 use anatomic_wire::tracker::NOT_PLANTED;
-use js_sys::Array;
+use js_sys::{Array, Promise};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::spawn_local;
+use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
 use web_sys::{DedicatedWorkerGlobalScope, RtcDataChannel};
 
 /// How often tabs are told what moved, in milliseconds.
@@ -48,10 +49,12 @@ pub struct Driver {
     pub(super) kept: RefCell<Vec<Kept>>,
     pub(super) host: RefCell<Host>,
     pub(super) hosts: RefCell<BTreeMap<TorrentKey, hosts::Known>>,
-    pub(super) creating: RefCell<Option<Creating>>,
+    pub(super) planter: Planter,
     pub(super) limits: Cell<Limits>,
     pub(super) room_asked: Cell<Time>,
     store: RefCell<Option<Rc<Store>>>,
+    /// Settled when the store is open; begun before the page asks, because a browser takes its time with the first one.
+    opening: RefCell<Promise>,
     /// Wishes that came before the list was read.
     early: RefCell<Option<Vec<(ToWorker, Array)>>>,
     pumping: Cell<bool>,
@@ -84,10 +87,11 @@ impl Driver {
             kept: RefCell::default(),
             host: RefCell::default(),
             hosts: RefCell::default(),
-            creating: RefCell::default(),
+            planter: Planter::default(),
             limits: Cell::default(),
             room_asked: Cell::default(),
             store: RefCell::default(),
+            opening: RefCell::new(Promise::new(&mut |_, _| {})),
             early: RefCell::new(Some(Vec::new())),
             pumping: Cell::default(),
             timer: RefCell::default(),
@@ -97,6 +101,12 @@ impl Driver {
             tell_channel: RefCell::default(),
             flush: RefCell::default(),
         });
+        let opening = Rc::clone(&driver);
+        driver.opening.replace(future_to_promise(async move {
+            let store = Store::open().await.map_err(|error| JsValue::from(error.to_string()))?;
+            opening.store.replace(Some(store));
+            Ok(JsValue::UNDEFINED)
+        }));
         let weak = Rc::downgrade(&driver);
         driver.wake.replace(Some(Closure::new(move || {
             if let Some(driver) = weak.upgrade() {
@@ -181,13 +191,16 @@ impl Driver {
         self.begin_host(origin);
         let driver = Rc::clone(self);
         spawn_local(async move {
-            match Store::open().await {
-                Ok(store) => {
-                    driver.store.replace(Some(Rc::clone(&store)));
-                    driver.load_settings(&store).await;
+            let opening = driver.opening.borrow().clone();
+            let opened = JsFuture::from(opening).await.map(|_| driver.store());
+            match opened {
+                Ok(None) => {}
+                Ok(Some(store)) => {
+                    let (settings, place) = (Rc::clone(&driver), Rc::clone(&store));
+                    spawn_local(async move { settings.load_settings(&place).await });
                     driver.load(&store).await;
                 }
-                Err(error) => driver.problem(error.to_string()),
+                Err(error) => driver.problem(error.as_string().unwrap_or_default()),
             }
             driver.tell(View::Listed);
             let early = driver.early.borrow_mut().take().unwrap_or_default();
@@ -285,6 +298,9 @@ impl Driver {
             Effect::Disconnect(url) => self.sockets.disconnect(&url),
             Effect::Rtc(command) => self.post(&ToPage::Rtc(command)),
             Effect::Announced(key, result) => {
+                if result.is_err() {
+                    self.verify_named();
+                }
                 self.engine.borrow_mut().handle_announced(clock::now(), key, result);
             }
             Effect::Served { url, info_hash } => {

@@ -1,17 +1,16 @@
 //! Nodes and supernodes that peers name (`an_hosts`, PROTOCOL.md), and supernodes that this browser met before.
 //!
-//! A peer's word is only a reason to ask: a host proves its key, and a node shows its running receipt for the torrent. Where the page's
-//! own host is gone, what was met before is asked instead.
+//! A peer's word is only a reason to ask, and only when it is needed: while this page's host and the trackers answer, nobody
+//! else is bothered. Proofs are checked by the planter ([`crate::planter::verify`]).
 
-use super::host::get;
 use super::store::Store;
 use super::store::slot::Slot;
 use super::{Driver, clock};
-use anatomic_core::InfoHash;
-use anatomic_core::ids::to_hex;
+use crate::browser::Json;
+use crate::protocol::Id;
+use crate::protocol::planter::ToPlanter;
 use anatomic_engine::{Hosts, TorrentKey};
-use anatomic_mesh::UnixTime;
-use anatomic_mesh::api::{Lookup, Role, WellKnown, paths};
+use anatomic_mesh::api::paths;
 use std::rc::Rc;
 use wasm_bindgen_futures::spawn_local;
 
@@ -25,7 +24,9 @@ const MAX_ASKED: usize = 32;
 /// What is known of a torrent's hosts.
 #[derive(Default)]
 pub struct Known {
-    asked: Vec<String>,
+    named: Vec<String>,
+    /// How many of them were asked.
+    asked: usize,
     hosts: Hosts,
 }
 
@@ -33,8 +34,8 @@ impl Driver {
     /// Reads which supernodes were met on earlier visits.
     pub(super) async fn load_met(&self, store: &Store) {
         let Ok((slot, content)) = Slot::open(store.root().clone(), MET).await else { return };
-        let met: Vec<String> =
-            content.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let met = content.and_then(|bytes| Json::parse(&String::from_utf8_lossy(&bytes)));
+        let met = met.unwrap_or_default().texts();
         let mut host = self.host.borrow_mut();
         host.met = met.into_iter().take(MOST).collect();
         host.met_slot = Some(Rc::new(slot));
@@ -51,48 +52,48 @@ impl Driver {
             }
         }
         host.met.truncate(MOST);
-        let (Some(slot), Ok(text)) = (host.met_slot.clone(), serde_json::to_vec(&host.met)) else { return };
+        let Some(slot) = host.met_slot.clone() else { return };
+        let text = Json::list_of(&host.met);
         if host.met != before {
             spawn_local(async move {
                 // Lost is lost: it is told again.
-                let _ = slot.write(&text).await;
+                let _ = slot.write(text.as_bytes()).await;
             });
         }
     }
 
     /// A peer named hosts.
     pub(super) fn named(self: &Rc<Self>, key: TorrentKey, named: &Hosts) {
-        let Some(info_hash) = self.list.borrow().get(&key).map(|listed| listed.info_hash) else { return };
         let mut hosts = self.hosts.borrow_mut();
         let known = hosts.entry(key).or_default();
         for url in named.nodes.iter().chain(&named.supernodes) {
-            if known.asked.len() < MAX_ASKED && !known.asked.contains(url) {
-                known.asked.push(url.clone());
-                let (driver, url) = (Rc::clone(self), url.clone());
-                spawn_local(async move { driver.verify(key, info_hash, url).await });
+            if known.named.len() < MAX_ASKED && !known.named.contains(url) {
+                known.named.push(url.clone());
             }
+        }
+        drop(hosts);
+        if !self.host.borrow().is_reached() {
+            self.verify_named();
         }
     }
 
-    async fn verify(self: &Rc<Self>, key: TorrentKey, info_hash: InfoHash, url: String) {
-        let mut challenge = [0; 16];
-        clock::random(&mut challenge);
-        let challenge = to_hex(&challenge);
-        let asked = format!("{url}{}?challenge={challenge}", paths::WELL_KNOWN);
-        let Ok(document) = get::<WellKnown>(&asked).await else { return };
-        let proof = document.proof.as_ref();
-        if !proof.is_some_and(|proof| proof.key == document.key && proof.check(&challenge, &url).is_ok()) {
-            return;
+    /// Asks the hosts that peers named and that were not asked yet: others do not answer.
+    pub(super) fn verify_named(self: &Rc<Self>) {
+        let mut ask = Vec::new();
+        for (key, known) in self.hosts.borrow_mut().iter_mut() {
+            let Some(id) = self.list.borrow().get(key).map(super::list::Listed::id) else { continue };
+            let new = known.named.get(known.asked..).unwrap_or_default();
+            ask.extend(new.iter().map(|url| (id.clone(), url.clone())));
+            known.asked = known.named.len();
         }
-        let is_supernode = document.roles.contains(&Role::Supernode);
-        let lookup = get::<Lookup>(&format!("{url}{}/{info_hash}", paths::TORRENTS)).await.ok();
-        let now = UnixTime(clock::seconds_since_1970());
-        let tracks = lookup.iter().flat_map(|lookup| &lookup.receipts).any(|receipt| {
-            receipt.info_hash == info_hash
-                && receipt.node == document.key
-                && receipt.url.trim_end_matches('/') == url
-                && receipt.check_time(now).is_ok()
-        });
+        for (id, url) in ask {
+            self.ask_planter(&ToPlanter::Verify { id, url }, &[]);
+        }
+    }
+
+    /// A host has proven what it is.
+    pub(super) fn verified(self: &Rc<Self>, id: &Id, url: String, is_supernode: bool, tracks: bool) {
+        let Some(key) = self.key_of(id) else { return };
         if is_supernode {
             self.meet([url.clone()]);
         }
@@ -107,7 +108,7 @@ impl Driver {
             }
             known.hosts.clone()
         };
-        // Its own announce, whatever the document says of others.
+        // Its own announce, whatever its document says of others.
         let announce = format!("{}{}", url.replacen("http", "ws", 1), paths::ANNOUNCE);
         let now = clock::now();
         let mut engine = self.engine.borrow_mut();
@@ -115,7 +116,5 @@ impl Driver {
             engine.add_trackers(now, key, &[announce]);
         }
         engine.set_hosts(now, key, hosts);
-        drop(engine);
-        self.pump();
     }
 }

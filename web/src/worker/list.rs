@@ -7,15 +7,16 @@ use super::store::Store;
 use super::store::slot::Slot;
 use super::views::Shown;
 use super::{Driver, clock};
+use crate::browser::Json;
 use crate::protocol::view::{Planted, View};
 use crate::protocol::{DataFate, Id};
 use anatomic_core::metainfo::Metainfo;
 use anatomic_core::{InfoHash, Time};
 use anatomic_engine::{AddTorrent, Misuse, ResumeData, Start, TorrentKey, TorrentSource};
-use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
 /// Longest time that a change stays unwritten.
@@ -24,7 +25,7 @@ const SAVE_WITHIN: Duration = Duration::from_millis(500);
 const RECORD: &str = "record";
 
 /// What the page keeps of a torrent besides the engine's resume data.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// When it was added, in seconds since 1970.
     pub added: u64,
@@ -35,7 +36,6 @@ pub struct Entry {
     /// Taken off the list; only its files stay.
     pub kept: bool,
     /// A person wants to choose among its files before any is fetched.
-    #[serde(default)]
     pub choosing: bool,
 }
 
@@ -315,9 +315,18 @@ impl Driver {
 
 /// Length of the entry, entry, resume data.
 fn encode(entry: &Entry, resume: &ResumeData) -> Vec<u8> {
-    let text = serde_json::to_vec(entry).unwrap_or_default();
+    // Exact until the year 285,000,000.
+    #[expect(clippy::cast_precision_loss)]
+    let added = entry.added as f64;
+    let text = Json::text_of(&[
+        ("added", added.into()),
+        ("link", JsValue::from_str(&entry.link)),
+        ("plant", entry.plant.into()),
+        ("kept", entry.kept.into()),
+        ("choosing", entry.choosing.into()),
+    ]);
     let mut bytes = u32::try_from(text.len()).unwrap_or(0).to_be_bytes().to_vec();
-    bytes.extend(text);
+    bytes.extend(text.as_bytes());
     bytes.extend(resume.to_bytes());
     bytes
 }
@@ -325,5 +334,13 @@ fn encode(entry: &Entry, resume: &ResumeData) -> Vec<u8> {
 fn decode(bytes: &[u8]) -> Option<(Entry, &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (entry, resume) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-    Some((serde_json::from_slice(entry).ok()?, resume))
+    let entry = Json::parse(std::str::from_utf8(entry).ok()?)?;
+    let entry = Entry {
+        added: entry.get("added").number()?,
+        link: entry.get("link").text()?,
+        plant: entry.get("plant").is_true(),
+        kept: entry.get("kept").is_true(),
+        choosing: entry.get("choosing").is_true(),
+    };
+    Some((entry, resume))
 }

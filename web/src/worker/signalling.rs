@@ -23,6 +23,8 @@ use tracker::{Link, Tracker};
 const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long offers wait for the node's STUN to be known.
 const STUN_PATIENCE: Duration = Duration::from_secs(2);
+/// A socket opened for torrents still to come is closed if none comes in this time.
+const NEEDED_WITHIN: Duration = Duration::from_secs(15);
 
 /// Something for the driver to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +63,8 @@ pub struct Signalling {
     conns: Conns,
     drafts: Vec<Draft>,
     effects: VecDeque<Effect>,
+    /// A tracker whose socket was opened for torrents still to come, and until when it waits for them.
+    prepared: Option<(String, Time)>,
     /// The node's STUN; `None` while it is not known.
     stun: Option<Vec<String>>,
     /// Announces whose offers are only worth making once it is.
@@ -105,6 +109,7 @@ impl Signalling {
             conns: Conns::default(),
             drafts: Vec::new(),
             effects: VecDeque::new(),
+            prepared: None,
             stun: None,
             postponed: Vec::new(),
             rng: fastrand::Rng::with_seed(seed),
@@ -166,6 +171,19 @@ impl Signalling {
                 tracker.connecting();
                 self.effects.push_back(Effect::Connect(url));
             }
+        }
+    }
+
+    /// Opens the socket to a tracker that will probably be needed in a moment.
+    pub fn prepare(&mut self, now: Time, url: &str) {
+        if self.find(url).is_some() {
+            return;
+        }
+        let at = self.tracker(url);
+        if let Some(tracker) = self.trackers.get_mut(at) {
+            tracker.connecting();
+            self.effects.push_back(Effect::Connect(url.to_owned()));
+            self.prepared = Some((url.to_owned(), now + NEEDED_WITHIN));
         }
     }
 
@@ -307,6 +325,12 @@ impl Signalling {
         if self.postponed.iter().any(|wait| wait.until <= now) {
             // This host tells no STUN: then without.
             self.set_stun(now, Vec::new());
+        }
+        if let Some((url, _)) = self.prepared.take_if(|(_, until)| *until <= now)
+            && self.find(&url).is_some_and(Tracker::is_idle)
+        {
+            self.trackers.retain(|tracker| tracker.url != url);
+            self.effects.push_back(Effect::Disconnect(url));
         }
         for conn in self.conns.expired(now) {
             self.drop_conn(now, conn);

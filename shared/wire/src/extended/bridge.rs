@@ -3,11 +3,10 @@
 //! Figures for people only: nothing is decided by them, since a node may say what it likes.
 
 use super::Malformed;
-use crate::bencode::{self, Dict};
-use serde::Serialize;
+use crate::bencode::{Dict, dict, integer};
 
 /// How many peers a node has for this torrent on the other side of the bridge.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct BridgeReport {
     /// Peers connected over TCP.
     pub tcp: u32,
@@ -42,7 +41,14 @@ impl BridgeReport {
     /// The payload of an `an_bridge` message.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        bencode::to_bytes(self)
+        dict([
+            ("leeches", integer(Some(self.leeches))),
+            ("seeds", integer(Some(self.seeds))),
+            ("tcp", integer(Some(self.tcp))),
+            ("utp", integer(Some(self.utp))),
+            ("webrtc", integer(Some(self.webrtc))),
+        ])
+        .to_bytes()
     }
 }
 

@@ -5,32 +5,26 @@
 //! [BEP 10]: https://www.bittorrent.org/beps/bep_0010.html
 
 use super::Malformed;
-use crate::bencode::{self, Dict};
+use crate::bencode::{Dict, bytes, dict, integer};
 use crate::compact;
-use serde::Serialize;
-use serde_bytes::ByteBuf;
+use anatomic_core::bencode::Item;
 use std::net::IpAddr;
 
 /// Longest client name kept, in characters.
 const MAX_VERSION: usize = 64;
 
 /// Which message id a peer gave to each extension that we know. `None`: not mentioned; `Some(0)`: switched off.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ExtensionIds {
     /// Metadata exchange (BEP 9).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ut_metadata: Option<u8>,
     /// Peer exchange (BEP 11).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ut_pex: Option<u8>,
     /// Pieces taken back (BEP 54).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub lt_donthave: Option<u8>,
     /// Changes of the upload-only state after the handshake (BEP 21).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub upload_only: Option<u8>,
     /// Reports of a node about the swarm behind it (ours).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub an_bridge: Option<u8>,
     /// Nodes and supernodes that a peer knows (ours).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +45,16 @@ impl ExtensionIds {
         newer(&mut self.upload_only, later.upload_only);
         newer(&mut self.an_bridge, later.an_bridge);
         newer(&mut self.an_hosts, later.an_hosts);
+    }
+
+    fn to_item(self) -> Item {
+        dict([
+            ("ut_metadata", integer(self.ut_metadata)),
+            ("ut_pex", integer(self.ut_pex)),
+            ("lt_donthave", integer(self.lt_donthave)),
+            ("upload_only", integer(self.upload_only)),
+            ("an_bridge", integer(self.an_bridge)),
+        ])
     }
 }
 
@@ -73,25 +77,6 @@ pub struct ExtendedHandshake {
     pub upload_only: Option<bool>,
     /// It is a node, a bridge (`an_node`, ours).
     pub node: bool,
-}
-
-#[derive(Serialize)]
-struct Encoded<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    an_node: Option<u8>,
-    m: &'a ExtensionIds,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata_size: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    p: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reqq: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upload_only: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    v: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    yourip: Option<ByteBuf>,
 }
 
 impl ExtendedHandshake {
@@ -127,16 +112,17 @@ impl ExtendedHandshake {
     /// The payload of extended message 0.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        bencode::to_bytes(&Encoded {
-            an_node: self.node.then_some(1),
-            m: &self.ids,
-            metadata_size: self.metadata_size,
-            p: self.port,
-            reqq: self.request_queue,
-            upload_only: self.upload_only.map(u8::from),
-            v: self.version.as_deref(),
-            yourip: self.your_ip.map(|ip| ByteBuf::from(compact::write_ip(ip))),
-        })
+        dict([
+            ("an_node", integer(self.node.then_some(1))),
+            ("m", Some(self.ids.to_item())),
+            ("metadata_size", integer(self.metadata_size)),
+            ("p", integer(self.port)),
+            ("reqq", integer(self.request_queue)),
+            ("upload_only", integer(self.upload_only)),
+            ("v", bytes(self.version.as_deref())),
+            ("yourip", bytes(self.your_ip.map(compact::write_ip))),
+        ])
+        .to_bytes()
     }
 }
 

@@ -5,9 +5,8 @@
 //! [BEP 9]: https://www.bittorrent.org/beps/bep_0009.html
 
 use super::Malformed;
-use crate::bencode::{self, Dict};
+use crate::bencode::{Dict, dict, integer};
 use bytes::Bytes;
-use serde::Serialize;
 
 /// Bytes of every piece of metadata but the last.
 pub const METADATA_PIECE_LEN: u32 = 16 * 1024;
@@ -38,13 +37,14 @@ pub enum MetadataMessage {
     Unknown,
 }
 
-#[derive(Serialize)]
-struct Encoded {
-    msg_type: u8,
-    piece: u32,
-    // Last, and an integer: WebTorrent takes the first "ee" for the end of the dictionary.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total_size: Option<u32>,
+/// The dictionary of a message. Its last entry is an integer: WebTorrent takes the first "ee" for its end.
+fn head(kind: u8, piece: u32, total_size: Option<u32>) -> Vec<u8> {
+    dict([
+        ("msg_type", integer(Some(kind))),
+        ("piece", integer(Some(piece))),
+        ("total_size", integer(total_size)),
+    ])
+    .to_bytes()
 }
 
 impl MetadataMessage {
@@ -78,18 +78,13 @@ impl MetadataMessage {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Request { piece } => {
-                bencode::to_bytes(&Encoded { msg_type: 0, piece: *piece, total_size: None })
-            }
+            Self::Request { piece } => head(0, *piece, None),
             Self::Data { piece, total_size, data } => {
-                let mut bytes =
-                    bencode::to_bytes(&Encoded { msg_type: 1, piece: *piece, total_size: *total_size });
+                let mut bytes = head(1, *piece, *total_size);
                 bytes.extend_from_slice(data);
                 bytes
             }
-            Self::Reject { piece } => {
-                bencode::to_bytes(&Encoded { msg_type: 2, piece: *piece, total_size: None })
-            }
+            Self::Reject { piece } => head(2, *piece, None),
             Self::Unknown => Vec::new(),
         }
     }

@@ -5,10 +5,8 @@
 //! [BEP 11]: https://www.bittorrent.org/beps/bep_0011.html
 
 use super::Malformed;
-use crate::bencode::{self, Dict};
+use crate::bencode::{Dict, bytes, dict};
 use crate::compact;
-use serde::Serialize;
-use serde_bytes::Bytes;
 use std::net::SocketAddr;
 
 /// How many added and how many dropped addresses of one message are read. BEP 11 allows 50, old clients send up to 200.
@@ -55,18 +53,6 @@ pub struct Pex {
     pub dropped: Vec<SocketAddr>,
 }
 
-#[derive(Serialize)]
-struct Encoded<'a> {
-    added: &'a Bytes,
-    #[serde(rename = "added.f")]
-    added_flags: &'a Bytes,
-    added6: &'a Bytes,
-    #[serde(rename = "added6.f")]
-    added6_flags: &'a Bytes,
-    dropped: &'a Bytes,
-    dropped6: &'a Bytes,
-}
-
 impl Pex {
     /// Reads the payload of a `ut_pex` message: at most 200 added and 200 dropped addresses.
     ///
@@ -99,14 +85,15 @@ impl Pex {
         for address in &self.dropped {
             compact::write(*address, &mut dropped, &mut dropped6);
         }
-        bencode::to_bytes(&Encoded {
-            added: Bytes::new(&added),
-            added_flags: Bytes::new(&flags),
-            added6: Bytes::new(&added6),
-            added6_flags: Bytes::new(&flags6),
-            dropped: Bytes::new(&dropped),
-            dropped6: Bytes::new(&dropped6),
-        })
+        dict([
+            ("added", bytes(Some(added))),
+            ("added.f", bytes(Some(flags))),
+            ("added6", bytes(Some(added6))),
+            ("added6.f", bytes(Some(flags6))),
+            ("dropped", bytes(Some(dropped))),
+            ("dropped6", bytes(Some(dropped6))),
+        ])
+        .to_bytes()
     }
 }
 

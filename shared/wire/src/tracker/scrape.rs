@@ -89,7 +89,7 @@ impl ScrapeReply {
                     downloaded: figure("downloaded"),
                     incomplete: figure("incomplete"),
                 };
-                Some((InfoHash(key.as_slice().try_into().ok()?), counts))
+                Some((InfoHash(key.try_into().ok()?), counts))
             })
             .collect();
         Ok(Self { files })

@@ -253,3 +253,27 @@ fn all_but_the_first_offer_wait_for_the_nodes_stun_but_not_for_ever() {
         assert_eq!(conns(&effects(&mut signalling)).len(), 4);
     }
 }
+
+#[test]
+fn a_socket_opened_early_serves_the_first_announce_at_once() {
+    let mut signalling = signalling();
+    signalling.prepare(NOW, URL);
+    signalling.prepare(NOW, URL);
+    assert_eq!(effects(&mut signalling), [Effect::Connect(URL.into())]);
+    signalling.opened(NOW, URL);
+    assert!(effects(&mut signalling).is_empty());
+    signalling.announce(NOW, key(1), request(AnnounceEvent::Started, 5));
+    assert_eq!(conns(&effects(&mut signalling)).len(), 5);
+    signalling.tick(NOW + NEEDED_WITHIN);
+    assert!(!effects(&mut signalling).contains(&Effect::Disconnect(URL.into())));
+}
+
+#[test]
+fn a_socket_opened_early_for_nobody_is_closed() {
+    let mut signalling = signalling();
+    signalling.prepare(NOW, URL);
+    signalling.opened(NOW, URL);
+    effects(&mut signalling);
+    signalling.tick(NOW + NEEDED_WITHIN);
+    assert_eq!(effects(&mut signalling), [Effect::Disconnect(URL.into())]);
+}

@@ -66,6 +66,11 @@ impl Tracker {
         self.swarms.contains_key(&info_hash)
     }
 
+    /// Whether nothing is announced through it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.swarms.is_empty()
+    }
+
     pub(super) fn status(&self, info_hash: InfoHash) -> TrackerStatus {
         self.swarms.get(&info_hash).map_or(TrackerStatus::Waiting, |swarm| swarm.status.clone())
     }

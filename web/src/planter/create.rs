@@ -2,60 +2,59 @@
 //!
 //! The copy is why seeding goes on after a reload, when the browser no longer lets the page read the originals.
 
-use super::list::Entry;
-use super::store::Store;
-use super::{Driver, clock, hashing};
+use super::Planter;
 use crate::browser::reason;
-use crate::protocol::view::{Creating, Level, Notice, View};
+use crate::protocol::view::{Creating, View};
+use crate::worker::{clock, hashing};
+use anatomic_core::Sha1Hash;
 use anatomic_core::create::{Options, Plan, Source};
 use anatomic_core::metainfo::{FileKind, Metainfo};
-use anatomic_core::{Bitfield, Sha1Hash};
-use anatomic_engine::{AddTorrent, Start, TorrentSource};
 use js_sys::{Array, Uint8Array};
-use std::rc::Rc;
-use std::sync::Arc;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::File;
 
 /// Bytes read from a person's disk at a time.
 const CHUNK: u64 = 4 * 1024 * 1024;
 
-impl Driver {
-    /// Makes a torrent of the files attached, plants it on the host, seeds it.
-    pub(super) fn create(self: &Rc<Self>, name: String, paths: Vec<Vec<String>>, files: &Array) {
-        if self.creating.borrow().is_some() {
-            self.problem(format!(
-                "{name} was not taken: another share is still being hashed. Drop it again after that."
-            ));
-            return;
-        }
+impl Planter {
+    /// Makes a torrent of the files attached: the metainfo file.
+    ///
+    /// # Errors
+    /// In plain words.
+    pub(super) async fn create(
+        &self,
+        name: &str,
+        paths: Vec<Vec<String>>,
+        files: &Array,
+        folder: &str,
+        client: String,
+    ) -> Result<Vec<u8>, String> {
         let files: Vec<File> = files.iter().map(JsCast::unchecked_into).collect();
         if paths.len() != files.len() {
-            return;
+            return Err("a file got lost".into());
         }
-        self.show_creating(Some(Creating { name: name.clone(), done: 0, total: 0 }));
-        let driver = Rc::clone(self);
-        spawn_local(async move {
-            let folder = format!("new-{:016x}", clock::random_u64());
-            if let Err(error) = driver.share(&name, paths, &files, &folder).await {
-                driver.problem(format!("{name} could not be shared: {error}"));
-                driver.delete_folder(folder);
-            }
-            driver.show_creating(None);
-            driver.pump();
-        });
+        let made = self.share(name, paths, &files, folder, client).await;
+        if let Ok(store) = self.store().await {
+            // The engine's worker opens them next.
+            store.close(folder);
+        }
+        self.tell(View::Creating(None));
+        made
     }
 
     async fn share(
-        self: &Rc<Self>,
+        &self,
         name: &str,
         paths: Vec<Vec<String>>,
         files: &[File],
         folder: &str,
-    ) -> Result<(), String> {
-        let store = self.store().ok_or("this browser gives the page no storage")?;
-        let options = Options { created_by: Some(self.client()), ..Options::default() };
+        client: String,
+    ) -> Result<Vec<u8>, String> {
+        let total_of = |done, total| View::Creating(Some(Creating { name: name.to_owned(), done, total }));
+        self.tell(total_of(0, 0));
+        let store = self.store().await.map_err(|error| error.to_string())?;
+        let options = Options { created_by: Some(client), ..Options::default() };
         let plan = plan(name, &paths, files, options).map_err(|error| error.to_string())?;
         let mut hashes = Hashes::new(&plan);
         let total = plan.content();
@@ -73,50 +72,13 @@ impl Driver {
                 offset = end;
                 if clock::now().since(told).as_millis() > 100 {
                     told = clock::now();
-                    self.show_creating(Some(Creating { name: name.to_owned(), done, total }));
+                    self.tell(total_of(done, total));
                 }
             }
         }
         let metainfo = plan.finish(&hashes.finish().await?).map_err(|error| error.to_string())?;
         check_numbers(&metainfo)?;
-        self.seed(metainfo, folder, &store);
-        Ok(())
-    }
-
-    fn seed(self: &Rc<Self>, metainfo: Metainfo, folder: &str, store: &Rc<Store>) {
-        let info_hash = metainfo.info_hash();
-        let have = Bitfield::full(metainfo.geometry().pieces());
-        let tracker = self.host.borrow().tracker();
-        store.close(folder);
-        let source = TorrentSource::Metainfo(Arc::new(metainfo));
-        let add = AddTorrent {
-            start: Start::Trust(have),
-            trackers: vec![vec![tracker]],
-            ..AddTorrent::new(source)
-        };
-        // The link comes with planting, so that nobody passes on one that does not work yet.
-        let entry = Entry { added: clock::seconds_since_1970(), plant: true, ..Entry::default() };
-        let key = self.add_in(info_hash, add, entry, folder.to_owned(), None);
-        self.save(key);
-        if self.may_plant() {
-            self.plant(key);
-        } else {
-            self.set_link(key, None);
-            let text =
-                "It is shared from this tab, but the host plants for nobody, so only those can find it who \
-                        announce elsewhere."
-                    .to_owned();
-            self.tell(View::Notice(Notice { level: Level::Info, text }));
-        }
-    }
-
-    fn client(&self) -> String {
-        self.engine.borrow().config().client.clone()
-    }
-
-    fn show_creating(&self, creating: Option<Creating>) {
-        self.creating.borrow_mut().clone_from(&creating);
-        self.tell(View::Creating(creating));
+        Ok(metainfo.to_torrent())
     }
 }
 
