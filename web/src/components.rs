@@ -20,7 +20,7 @@ mod torrent;
 mod why;
 mod wizard;
 
-pub use add::Add;
+pub use add::{Add, FileInputs};
 pub use drop_zone::DropZone;
 pub use files::Files;
 pub use health::Health;

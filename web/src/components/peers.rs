@@ -52,6 +52,7 @@ fn idle(peer: &Peer) -> String {
     match (peer.wanted, peer.choking, peer.interested) {
         (true, true, _) => "it is busy with others".into(),
         (true, false, _) if peer.late => format!("late with {} blocks", peer.asked),
+        (true, false, _) if peer.asked == 0 => "idle".into(),
         (true, false, _) => format!("asked for {} blocks", peer.asked),
         (false, _, true) => "waits for pieces of ours".into(),
         (false, _, false) => "idle".into(),

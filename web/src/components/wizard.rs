@@ -3,9 +3,8 @@
 //! Dropping a file plants at once with what is usual; this is for those who want to see and choose. Who may be
 //! chosen, and who replaces a node that fails, is the planter's business.
 
-use super::add::FileInputs;
 use super::health::steps;
-use super::{Icon, Link, Notices, Shape};
+use super::{FileInputs, Icon, Link, Notices, Shape};
 use crate::hooks::App;
 use crate::protocol::network::{Offered, OfferedNode};
 use crate::protocol::view::{Planted, Torrent};

@@ -102,11 +102,11 @@ impl Driver {
             flush: RefCell::default(),
         });
         let opening = Rc::clone(&driver);
-        driver.opening.replace(future_to_promise(async move {
+        *driver.opening.borrow_mut() = future_to_promise(async move {
             let store = Store::open().await.map_err(|error| JsValue::from(error.to_string()))?;
             opening.store.replace(Some(store));
             Ok(JsValue::UNDEFINED)
-        }));
+        });
         let weak = Rc::downgrade(&driver);
         driver.wake.replace(Some(Closure::new(move || {
             if let Some(driver) = weak.upgrade() {
