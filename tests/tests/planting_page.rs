@@ -139,7 +139,7 @@ async fn the_wizard_plants_on_the_nodes_chosen_and_replaces_one_that_died() {
 
         tab.click("[data-testid=\"wizard-done\"]").await;
         let back =
-            "!document.querySelector('dialog') && document.activeElement?.dataset.testid === 'open-wizard'";
+            "!document.querySelector('dialog[open]') && document.activeElement?.dataset.testid === 'open-wizard'";
         tab.wait_for("the page behind, and the focus where it was", back, SHORT).await;
     })
     .await;
