@@ -101,10 +101,10 @@ impl<'a> Dict<'a> {
 
     /// The first strings of a list that are UTF-8.
     pub(crate) fn texts(&self, key: &str, most: usize) -> Vec<&str> {
-        match self.0.get(key.as_bytes()) {
-            Some(Value::List(items)) => {
+        match self.get(key) {
+            Some(Field::List(items)) => {
                 let texts = items.iter().filter_map(|item| match item {
-                    Value::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
+                    Field::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
                     _ => None,
                 });
                 texts.take(most).collect()

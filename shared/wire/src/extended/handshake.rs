@@ -27,7 +27,6 @@ pub struct ExtensionIds {
     /// Reports of a node about the swarm behind it (ours).
     pub an_bridge: Option<u8>,
     /// Nodes and supernodes that a peer knows (ours).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub an_hosts: Option<u8>,
 }
 
@@ -54,6 +53,7 @@ impl ExtensionIds {
             ("lt_donthave", integer(self.lt_donthave)),
             ("upload_only", integer(self.upload_only)),
             ("an_bridge", integer(self.an_bridge)),
+            ("an_hosts", integer(self.an_hosts)),
         ])
     }
 }

@@ -3,8 +3,8 @@
 //! Strangers' words: whoever uses them asks the hosts themselves for their keys and receipts first.
 
 use super::Malformed;
-use crate::bencode::{self, Dict};
-use serde::Serialize;
+use crate::bencode::{Dict, dict};
+use anatomic_core::bencode::Item;
 
 /// Most nodes, and most supernodes, of one message.
 const MAX_HOSTS: usize = 8;
@@ -12,13 +12,11 @@ const MAX_HOSTS: usize = 8;
 const MAX_HOST: usize = 200;
 
 /// Hosts by scheme and host, `https://host[:port]`.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Hosts {
     /// Nodes that track the torrent.
-    #[serde(rename = "n")]
     pub nodes: Vec<String>,
     /// Supernodes that index it.
-    #[serde(rename = "s")]
     pub supernodes: Vec<String>,
 }
 
@@ -37,8 +35,11 @@ impl Hosts {
     /// The payload of an `an_hosts` message, within the limits.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let bound = |hosts: &[String]| bounded(hosts.iter().map(String::as_str));
-        bencode::to_bytes(&Self { nodes: bound(&self.nodes), supernodes: bound(&self.supernodes) })
+        let list = |hosts: &[String]| {
+            let kept = bounded(hosts.iter().map(String::as_str)).into_iter();
+            Some(Item::list(kept.map(|host| Item::Bytes(host.into_bytes()))))
+        };
+        dict([("n", list(&self.nodes)), ("s", list(&self.supernodes))]).to_bytes()
     }
 
     /// Whether it says nothing.
