@@ -69,8 +69,11 @@ async fn near_its_budget_a_node_sends_newcomers_to_a_sister_and_takes_no_torrent
 
         spend(&poor, 1).await;
         let begun = Instant::now();
+        // A newcomer each time: who was taken once stays.
+        let mut port = 7100;
         let moved = loop {
-            let answer = get(&poor, &announce(7002)).await;
+            port += 1;
+            let answer = get(&poor, &announce(port)).await;
             if answer.starts_with("HTTP/1.0 302") || answer.starts_with("HTTP/1.1 302") {
                 break answer;
             }
