@@ -197,7 +197,7 @@ impl Signalling {
         }
     }
 
-    /// Asks for more peers of a torrent wherever it is announced: it is planted there now.
+    /// Announces a torrent anew wherever it is: it is planted there now, and the node that refused it may take part.
     pub fn again(&mut self, now: Time, info_hash: InfoHash) {
         let open: Vec<String> = self
             .trackers
@@ -206,7 +206,7 @@ impl Signalling {
             .map(|tracker| tracker.url.clone())
             .collect();
         for url in open {
-            self.draft(now, &url, info_hash, None);
+            self.draft(now, &url, info_hash, Some(Event::Started));
         }
     }
 

@@ -93,6 +93,21 @@ fn the_second_announce_carries_the_rest_and_no_event() {
 }
 
 #[test]
+fn a_node_that_refused_is_asked_once_the_torrent_is_planted() {
+    let (mut signalling, _) = announced();
+    for conn in 1..=5 {
+        signalling.drop_conn(NOW, Conn(conn));
+    }
+    effects(&mut signalling);
+    signalling.again(NOW, HASH);
+    let wanted = conns(&effects(&mut signalling));
+    assert_eq!(wanted.first().map(|(_, gathering)| *gathering), Some(Gathering::Quick));
+    signalling.described(NOW, wanted[0].0, "v=0\r\n".into());
+    let sent = announces(&effects(&mut signalling));
+    assert_eq!((sent[0].event, sent[0].for_node), (Some(Event::Started), Some(1)));
+}
+
+#[test]
 fn a_stripe_is_one_more_offer_for_the_same_node_and_no_other() {
     let (mut signalling, sent) = announced();
     let answer = Offer { id: sent[0].offers[0].id, sdp: "v=0\r\n".into() };
