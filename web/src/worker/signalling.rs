@@ -256,12 +256,16 @@ impl Signalling {
                 self.effects.push_back(Effect::Served { url: url.into(), info_hash });
             }
             ServerMessage::Refused(refusal) => {
-                for info_hash in tracker.refused(refusal.info_hash, &refusal.reason) {
-                    if let Some(key) = tracker.take_key(info_hash) {
+                let refused = tracker.refused(refusal.info_hash, &refusal.reason);
+                for info_hash in &refused {
+                    if let Some(key) = tracker.take_key(*info_hash) {
                         self.effects.push_back(Effect::Announced(key, Err(refusal.reason.clone())));
                     }
                     let (url, reason) = (url.to_owned(), refusal.reason.clone());
-                    self.effects.push_back(Effect::Refused { url, info_hash, reason });
+                    self.effects.push_back(Effect::Refused { url, info_hash: *info_hash, reason });
+                }
+                for info_hash in refused {
+                    self.take_back(now, url, info_hash);
                 }
             }
             ServerMessage::Offer { info_hash, peer_id, offer } => {
@@ -435,9 +439,21 @@ impl Signalling {
         self.effects.push_back(Effect::Send(url.to_owned(), message.encode()));
     }
 
-    fn forget(&mut self, url: &str, info_hash: InfoHash) {
+    /// Gives up the offers that a tracker will pass to nobody.
+    fn take_back(&mut self, now: Time, url: &str, info_hash: InfoHash) {
+        self.drop_drafts(url, info_hash);
+        for conn in self.conns.unanswered(url, info_hash) {
+            self.drop_conn(now, conn);
+        }
+    }
+
+    fn drop_drafts(&mut self, url: &str, info_hash: InfoHash) {
         self.drafts.retain(|draft| draft.url != url || draft.info_hash != info_hash);
         self.postponed.retain(|wait| wait.url != url || wait.info_hash != info_hash);
+    }
+
+    fn forget(&mut self, url: &str, info_hash: InfoHash) {
+        self.drop_drafts(url, info_hash);
         if let Some(tracker) = self.trackers.iter_mut().find(|tracker| tracker.url == url)
             && tracker.forget(info_hash)
         {

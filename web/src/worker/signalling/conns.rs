@@ -121,6 +121,14 @@ impl Conns {
         })
     }
 
+    /// Offers of ours that nobody has answered.
+    pub(super) fn unanswered(&self, url: &str, info_hash: InfoHash) -> Vec<Conn> {
+        let is_one = |entry: &Entry| {
+            entry.stage.is_offer() && entry.ready.info_hash == info_hash && entry.origin.url == url
+        };
+        self.all.iter().filter(|(_, entry)| is_one(entry)).map(|(conn, _)| *conn).collect()
+    }
+
     /// Where an open connection came from, and for which torrent.
     pub(super) fn origin(&self, conn: Conn) -> Option<(Origin, InfoHash)> {
         self.all.get(&conn).map(|entry| (entry.origin.clone(), entry.ready.info_hash))

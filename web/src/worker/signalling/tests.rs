@@ -95,10 +95,14 @@ fn the_second_announce_carries_the_rest_and_no_event() {
 #[test]
 fn a_node_that_refused_is_asked_once_the_torrent_is_planted() {
     let (mut signalling, _) = announced();
-    for conn in 1..=5 {
-        signalling.drop_conn(NOW, Conn(conn));
-    }
-    effects(&mut signalling);
+    let refusal =
+        Refusal { action: Action::Announce, info_hash: Some(HASH), reason: "not planted here".into() };
+    let message = ServerMessage::Refused(refusal).encode();
+    signalling.heard(NOW, URL, message.as_bytes(), |_| true);
+    let closed = |effects: &[Effect]| {
+        effects.iter().filter(|e| matches!(e, Effect::Rtc(RtcCommand::Close(_)))).count()
+    };
+    assert_eq!(closed(&effects(&mut signalling)), 5, "its offers reach nobody");
     signalling.again(NOW, HASH);
     let wanted = conns(&effects(&mut signalling));
     assert_eq!(wanted.first().map(|(_, gathering)| *gathering), Some(Gathering::Quick));
