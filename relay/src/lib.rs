@@ -11,6 +11,7 @@ pub mod config;
 pub mod content;
 pub mod dht;
 pub mod driver;
+pub mod fleet;
 pub mod hosts;
 pub mod http;
 pub mod mesh;

@@ -11,6 +11,7 @@
 pub mod accessibility;
 pub mod anatomic;
 pub mod aria2;
+pub mod ask;
 pub mod bench;
 pub mod cdp;
 pub mod certificates;
@@ -21,6 +22,7 @@ pub mod liar;
 pub mod libtorrent;
 pub mod link;
 pub mod load;
+pub mod nats;
 pub mod page;
 pub mod pebble;
 pub mod ports;

@@ -20,6 +20,7 @@ pub mod watch;
 
 use crate::bridge::Bridge;
 use crate::budget::Budget;
+use crate::fleet::Fleet;
 use crate::mesh::{self, Mesh};
 use crate::node::Planting;
 use crate::node::blocks::Blocks;
@@ -51,6 +52,8 @@ pub struct App {
     pub mesh: Option<Mesh>,
     /// The node's own peer.
     pub bridge: Option<Bridge>,
+    /// The other processes of this node.
+    pub fleet: Option<Fleet>,
     /// The supernode.
     pub supernode: Option<Arc<Supernode>>,
     /// The web page.

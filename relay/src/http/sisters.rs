@@ -15,6 +15,11 @@ pub async fn connect(State(app): State<Arc<App>>, upgrade: WebSocketUpgrade) -> 
     let Some(mesh) = app.mesh.clone() else {
         return (StatusCode::NOT_FOUND, "this is not a node").into_response();
     };
+    if !mesh.speaks() {
+        // Sisters keep one connection to the whole fleet; the one who speaks calls them.
+        return (StatusCode::SERVICE_UNAVAILABLE, "another process of this fleet speaks for it")
+            .into_response();
+    }
     upgrade
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)

@@ -3,6 +3,7 @@
 //! Counts only; no address, no name and no info-hash leaves here.
 
 use super::App;
+use crate::fleet::Fleet;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -11,14 +12,21 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// `GET /healthz`: 200 if every part works, 503 and its name if one does not.
+/// `GET /healthz`: 200 if every part works, 503 and its name if one does not. A process whose fleet's bus is away goes on
+/// serving alone, so that is said, and no failure.
 pub async fn health(State(app): State<Arc<App>>) -> Response {
     if let Some(supernode) = &app.supernode
         && supernode.totals().await.is_err()
     {
         return (StatusCode::SERVICE_UNAVAILABLE, "the index fails\n").into_response();
     }
-    "ok\n".into_response()
+    match app.fleet.as_ref().map(Fleet::status) {
+        Some(fleet) if !fleet.connected => {
+            let since = fleet.since.elapsed().as_secs();
+            format!("ok\nthe fleet's bus is away for {since} s: this process goes on alone\n").into_response()
+        }
+        _ => "ok\n".into_response(),
+    }
 }
 
 /// `GET /metrics`: text for Prometheus.
@@ -120,6 +128,26 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
             ("offers_dropped", "Offers beyond a sister's quota.", counters.offers_dropped),
         ] {
             gauge(&format!("mesh_{name}"), help, value);
+        }
+    }
+    if let (Some(fleet), Some(tracker)) = (&app.fleet, &app.tracker) {
+        let status = fleet.status();
+        let counters = status.counters;
+        for (name, help, value) in [
+            ("connected", "Whether the fleet's bus is there.", u64::from(status.connected)),
+            ("processes", "Processes of the fleet that live, this one included.", status.mates as u64 + 1),
+            ("speaks", "Whether this process speaks for the fleet.", u64::from(status.speaks)),
+            ("peers", "Peers at other processes of the fleet.", tracker.swarms.at_mates() as u64),
+            ("sent", "Messages to the fleet.", counters.sent),
+            ("sent_bytes", "Bytes to the fleet.", counters.sent_bytes),
+            ("received", "Messages of the fleet.", counters.received),
+            ("received_bytes", "Bytes of the fleet.", counters.received_bytes),
+            ("malformed", "Messages that could not be read.", counters.malformed),
+            ("asked", "Times that something was missing and asked for.", counters.asked),
+            ("recited", "Times that everything was told.", counters.recited),
+            ("gone", "Processes that went.", counters.gone),
+        ] {
+            gauge(&format!("fleet_{name}"), help, value);
         }
     }
     if let Some(supernode) = &app.supernode

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::{debug, info};
 
 /// How often the swarms are looked at.
@@ -50,6 +50,8 @@ pub struct Settings {
     pub file: PathBuf,
     /// For nonces and pauses.
     pub seed: u64,
+    /// Whether this process speaks for its fleet: only one connection to each sister for all processes.
+    pub speaks: watch::Receiver<bool>,
 }
 
 /// What comes to the task.
@@ -70,6 +72,7 @@ pub struct Mesh {
     inputs: mpsc::Sender<Input>,
     next: Arc<AtomicU64>,
     network: Policy,
+    speaks: watch::Receiver<bool>,
 }
 
 impl Mesh {
@@ -79,17 +82,14 @@ impl Mesh {
         let (inputs, received) = mpsc::channel(1_024);
         let (abroad, outgoing) = mpsc::channel(256);
         tracker.swarms.share(abroad);
-        let mesh = Self { inputs, next: Arc::new(AtomicU64::new(1)), network: settings.network };
+        let mesh = Self {
+            inputs,
+            next: Arc::new(AtomicU64::new(1)),
+            network: settings.network,
+            speaks: settings.speaks.clone(),
+        };
         let begun = Instant::now();
-        let config = Config { network: settings.network, ..Config::default() };
-        let sharing = Sharing::new(
-            config,
-            settings.identity.clone(),
-            settings.url.clone(),
-            settings.seed,
-            Time::ZERO,
-            clock::now(),
-        );
+        let sharing = sharing(&settings, 0, Time::ZERO);
         let actor = Actor {
             mesh: mesh.clone(),
             settings,
@@ -100,6 +100,7 @@ impl Mesh {
             sockets: HashMap::new(),
             requests: Arc::new(Semaphore::new(REQUESTS)),
             kept: 0,
+            begins: 0,
         };
         tokio::spawn(actor.run(received, outgoing));
         mesh
@@ -118,6 +119,12 @@ impl Mesh {
         if self.inputs.send(Input::Leave(reply)).await.is_ok() {
             let _ = tokio::time::timeout(Duration::from_secs(1), done).await;
         }
+    }
+
+    /// Whether this process speaks to sisters; if not, another one of its fleet does.
+    #[must_use]
+    pub fn speaks(&self) -> bool {
+        *self.speaks.borrow()
     }
 
     /// Serves a sister that connected to us.
@@ -158,15 +165,23 @@ struct Actor {
     requests: Arc<Semaphore>,
     /// How many receipts were written last.
     kept: u64,
+    /// How often we began to speak.
+    begins: u64,
+}
+
+fn sharing(settings: &Settings, begins: u64, now: Time) -> Sharing {
+    let config = Config { network: settings.network, ..Config::default() };
+    let (identity, url) = (settings.identity.clone(), settings.url.clone());
+    Sharing::new(config, identity, url, settings.seed.wrapping_add(begins), now, clock::now())
 }
 
 impl Actor {
     async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut abroad: mpsc::Receiver<Abroad>) {
         // First listen, then look: nothing is missed in between.
         let mut changes = self.planting.subscribe();
-        self.everything();
-        for receipt in kept::read(&self.settings.file) {
-            let _ = self.sharing.introduce(self.now(), &receipt);
+        let mut speaks = self.settings.speaks.clone();
+        if *speaks.borrow_and_update() {
+            self.begin();
         }
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -186,6 +201,7 @@ impl Actor {
                     let Abroad { sister, info_hash, from, to, offer } = abroad;
                     self.sharing.forward(self.now(), sister, info_hash, from, to, offer);
                 }
+                Ok(()) = speaks.changed() => if *speaks.borrow_and_update() { self.begin() } else { self.end() },
                 change = changes.recv() => match change {
                     Ok(PlantingChange::Unplanted(hash)) => self.sharing.unplant(self.now(), &hash),
                     Ok(PlantingChange::Metainfo(_)) => {}
@@ -296,6 +312,23 @@ impl Actor {
         }
     }
 
+    /// From now on we speak for our fleet.
+    fn begin(&mut self) {
+        self.everything();
+        for receipt in kept::read(&self.settings.file) {
+            let _ = self.sharing.introduce(self.now(), &receipt);
+        }
+    }
+
+    /// Another process of our fleet speaks now.
+    fn end(&mut self) {
+        self.sharing.leave(self.now());
+        self.carry_out();
+        self.begins += 1;
+        self.sharing = sharing(&self.settings, self.begins, self.now());
+        self.sockets.clear();
+    }
+
     /// What is planted here, all of it.
     fn everything(&mut self) {
         for torrent in self.planting.list() {
@@ -304,12 +337,15 @@ impl Actor {
     }
 
     fn plant(&mut self, info_hash: &InfoHash) {
-        let Some(torrent) = self.planting.get(info_hash) else { return };
+        let Some(torrent) = self.planting.get(info_hash).filter(|_| self.mesh.speaks()) else { return };
         self.sharing.plant(self.now(), &torrent.receipts);
         self.observe(info_hash);
     }
 
     fn observe(&mut self, info_hash: &InfoHash) {
+        if !self.mesh.speaks() {
+            return;
+        }
         let Present { mut peers, counts } = self.tracker.swarms.present(Instant::now(), info_hash);
         if let Some(address) = self.settings.bridge.filter(|_| self.tracker.takes_part(info_hash)) {
             // Classic clients of our sisters reach the browsers behind us by it.
@@ -353,6 +389,9 @@ impl Actor {
 
     /// Keeps the sisters' receipts, if there are others than last time.
     fn keep(&mut self) {
+        if !self.mesh.speaks() {
+            return;
+        }
         let receipts: HashSet<Vec<u8>> = self.sharing.shown().map(<[u8]>::to_vec).collect();
         let sum = kept::fingerprint(&receipts);
         if sum != self.kept {

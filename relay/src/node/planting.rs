@@ -4,6 +4,7 @@
 //! [`Planting::subscribe`]. Kept in the data folder, a record a torrent, each written whole before the planter is answered.
 
 mod adopt;
+mod fleet;
 mod lease;
 mod record;
 mod withdrawn;
@@ -127,6 +128,8 @@ pub struct Planting {
     torrents: RwLock<HashMap<InfoHash, Arc<PlantedTorrent>>>,
     /// What planters took back lately.
     withdrawn: Withdrawn,
+    /// Which planters took their word back.
+    taken_back: Mutex<fleet::Withdrawn>,
     /// Held while a record is written, so that two writers of one torrent cannot cross.
     writing: Mutex<()>,
     changes: broadcast::Sender<PlantingChange>,
@@ -151,6 +154,7 @@ impl Planting {
         std::fs::create_dir_all(&settings.folder)?;
         let torrents = record::load_all(&settings.folder)?;
         Ok(Arc::new(Self {
+            taken_back: Mutex::new(fleet::load(&settings.folder)),
             settings,
             identity,
             opened: clock.now(),
@@ -290,13 +294,15 @@ impl Planting {
         self.take(receipt, &request.claim, metainfo, &request.trackers)
     }
 
-    /// When a receipt that takes the place of an older one was written: after that one, even if our clock was set back.
+    /// When a receipt that takes the place of an older one, or of a withdrawn one, was written: after that, even if our
+    /// clock was set back.
     fn later(&self, info_hash: &InfoHash, planter: &Key, now: UnixTime) -> UnixTime {
         let torrent = self.get(info_hash);
         let receipts = torrent.iter().flat_map(|torrent| &torrent.receipts);
-        let old =
-            receipts.filter(|receipt| receipt.planter == *planter).map(|receipt| receipt.issued.plus(1));
-        old.max().map_or(now, |old| old.max(now))
+        let old = receipts.filter(|receipt| receipt.planter == *planter).map(|receipt| receipt.issued);
+        let withdrawn = self.withdrawn_of(info_hash).into_iter();
+        let withdrawn = withdrawn.filter(|(who, _)| who == planter).map(|(_, at)| at);
+        old.chain(withdrawn).max().map_or(now, |old| old.plus(1).max(now))
     }
 
     /// Whether this planter may plant here.
@@ -423,7 +429,12 @@ impl Planting {
             return Err(Problem::new(codes::NOT_FOUND, "this planter has not planted that torrent here"));
         };
         let mut torrent = (*torrent).clone();
-        self.withdrawn.note(withdrawal, now);
+        self.withdrawn.note(withdrawal.info_hash, withdrawal.planter, withdrawal.issued, now);
+        // No other process of a fleet may bring it back; planted again, it is younger.
+        let before = UnixTime(now.0.saturating_sub(1));
+        let own = torrent.receipts.iter().filter(|receipt| receipt.planter == withdrawal.planter);
+        let at = own.map(|receipt| receipt.issued).fold(before, UnixTime::max);
+        self.remember_withdrawn(withdrawal.info_hash, withdrawal.planter, at);
         torrent.receipts.retain(|receipt| receipt.planter != withdrawal.planter);
         torrent.claims.retain(|claim| claim.planter != withdrawal.planter);
         if torrent.receipts.is_empty() { self.drop_torrent(&torrent.info_hash) } else { self.keep(torrent) }
@@ -466,10 +477,15 @@ impl Planting {
     }
 
     fn drop_torrent(&self, info_hash: &InfoHash) -> Result<(), Problem> {
+        self.forget(info_hash)?;
+        self.tell(PlantingChange::Unplanted(*info_hash));
+        Ok(())
+    }
+
+    fn forget(&self, info_hash: &InfoHash) -> Result<(), Problem> {
         record::remove(&self.settings.folder, info_hash)
             .map_err(|_| Problem::new(codes::INTERNAL, "the node could not remove its record"))?;
         self.torrents.write().unwrap_or_else(PoisonError::into_inner).remove(info_hash);
-        self.tell(PlantingChange::Unplanted(*info_hash));
         Ok(())
     }
 

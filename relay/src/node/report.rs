@@ -66,6 +66,8 @@ pub struct Reporter {
     pub met: PathBuf,
     /// Which hosts are called that others name.
     pub network: Policy,
+    /// Whether this process speaks for its fleet; the others only say that they live.
+    pub speaks: tokio::sync::watch::Receiver<bool>,
 }
 
 /// What was last said of a swarm, and when.
@@ -112,7 +114,7 @@ impl Reporter {
                 },
                 _ = registering.tick() => self.register(&client, &mut desks).await,
                 _ = reporting.tick() => {
-                    for desk in &mut desks {
+                    for desk in desks.iter_mut().filter(|desk| self.tells(desk)) {
                         self.report_receipts(&client, desk).await;
                     }
                 }
@@ -237,13 +239,17 @@ impl Reporter {
         });
         let signed: Vec<_> = signed.collect();
         for counts in signed.chunks(16) {
-            for desk in desks.iter() {
+            for desk in desks.iter().filter(|desk| self.tells(desk)) {
                 let report = Report { handovers: Vec::new(), counts: counts.to_vec() };
                 if let Err(reason) = self.send(client, desk, report).await {
                     debug!(%reason, "could not report counts");
                 }
             }
         }
+    }
+
+    fn tells(&self, desk: &Desk) -> bool {
+        desk.url.is_none() || *self.speaks.borrow()
     }
 
     async fn send(&self, client: &reqwest::Client, desk: &Desk, report: Report) -> Result<Reported, String> {

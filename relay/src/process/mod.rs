@@ -15,6 +15,7 @@ pub use secure::Options as TlsOptions;
 use crate::budget::Budget;
 use crate::cli::Failure;
 use crate::dht::{self, Dht};
+use crate::fleet::{self, Fleet};
 use crate::http::about::About;
 use crate::http::pace::Pace;
 use crate::http::page::Page;
@@ -27,6 +28,7 @@ use crate::tracker::udp::UdpDoor;
 use crate::tracker::{self, Proxies, Swarms, Tracker};
 use anatomic_core::InfoHash;
 use anatomic_core::address::{Policy, is_public};
+use anatomic_mesh::fleet::ProcessId;
 use ready::Ready;
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -51,7 +53,13 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let stop = stop_signal()?;
     let folder = data_folder(options.common.data.as_deref(), options.role)?;
     let _lock = lock(&folder)?;
-    let key_path = folder.join("key");
+    let key_path = options.common.key.clone().unwrap_or_else(|| folder.join("key"));
+    let fleet_servers = options.node.as_ref().map_or(&[][..], |node| &node.fleet);
+    if !fleet_servers.is_empty() && options.common.key.is_none() {
+        return Err(Failure::new(
+            "--fleet needs --key FILE: all processes of a fleet share one key, so give each the same file",
+        ));
+    }
     let identity = identity::load_or_create(&key_path).map_err(|error| {
         Failure::new(format!("cannot read or make the key {}: {error}", key_path.display()))
     })?;
@@ -155,18 +163,39 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     if let Some(door) = udp_tracker {
         tasks.spawn(door.serve());
     }
+    let supernodes: Vec<String> =
+        options.supernodes.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
+    let reached_at = |tracker: &Tracker| {
+        let tcp = bridge.as_ref().and_then(|bridge| bridge.tcp());
+        let tcp = tcp.map(|tcp| SocketAddr::new(reachable_ip(tcp.ip()), tcp.port()));
+        tracker.config.announced_tcp.or(tcp)
+    };
+    let fleet = match &node {
+        Some((planting, tracker)) if !fleet_servers.is_empty() => {
+            let settings = fleet::Settings {
+                servers: fleet_servers.to_vec(),
+                key: identity.key(),
+                id: ProcessId(getrandom::u64().map_err(Failure::new)?),
+                bridge: reached_at(tracker),
+            };
+            let fleet = Fleet::start(settings, planting.clone(), tracker.clone()).await;
+            Some(fleet.map_err(Failure::new)?)
+        }
+        _ => None,
+    };
+    // One that is no part of a fleet speaks for itself.
+    let speaks = fleet.as_ref().map_or_else(|| tokio::sync::watch::channel(true).1, Fleet::speaks);
     let mesh = node.as_ref().map(|(planting, tracker)| {
         let own = supernode.as_ref().map(|_| url.clone());
-        let bridge = bridge.as_ref().and_then(|bridge| bridge.tcp());
-        let bridge = bridge.map(|tcp| SocketAddr::new(reachable_ip(tcp.ip()), tcp.port()));
         let settings = mesh::Settings {
             identity: identity.clone(),
             url: url.clone(),
             network,
             supernodes: own.into_iter().chain(supernodes.iter().cloned()).collect(),
-            bridge: tracker.config.announced_tcp.or(bridge),
+            bridge: reached_at(tracker),
             file: folder.join("sisters"),
             seed: nonces,
+            speaks: speaks.clone(),
         };
         Mesh::start(settings, planting.clone(), tracker.clone())
     });
@@ -196,6 +225,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         mesh: mesh.clone(),
         bridge: bridge.clone(),
         budget: budget.clone(),
+        fleet: fleet.clone(),
         supernode: supernode.clone(),
         blocks: Some(blocks.clone()),
         page: Some(Page::new(options.common.www.clone())),
@@ -237,6 +267,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
             supernodes: app.about.supernodes.clone(),
             met: folder.join("supernodes"),
             network,
+            speaks,
         };
         tasks.spawn(reporter.run());
     }
@@ -272,6 +303,9 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     tasks.abort_all();
     if let Some(mesh) = mesh {
         mesh.leave().await;
+    }
+    if let Some(fleet) = fleet {
+        fleet.leave().await;
     }
     if let Some((_, tracker)) = &node
         && let Err(error) = tracker::snapshot::write(&tracker.swarms, &folder.join("swarms"))

@@ -68,6 +68,9 @@ pub struct Common {
     /// Folder for key, index and state
     #[arg(long, value_name = "DIR", env = "ANATOMIC_DATA")]
     pub data: Option<PathBuf>,
+    /// File with the key, made if it is not there; all processes of a fleet share one [default: `key` in the data folder]
+    #[arg(long, value_name = "FILE", env = "ANATOMIC_KEY")]
+    pub key: Option<PathBuf>,
     /// Serve the page from this folder and not out of the program
     #[arg(long, value_name = "DIR", env = "ANATOMIC_WWW")]
     pub www: Option<PathBuf>,
@@ -120,6 +123,9 @@ pub struct NodeOptions {
     /// Budgets.
     #[command(flatten)]
     pub budgets: budget::Options,
+    /// NATS server that joins several processes into one node, nats://[user:password@]host:4222; may be given several times
+    #[arg(long, value_name = "URL", env = "ANATOMIC_FLEET", value_delimiter = ',')]
+    pub fleet: Vec<String>,
     /// Who may plant here
     #[arg(long, value_name = "WHO", env = "ANATOMIC_PLANTING", default_value = "open")]
     pub planting: PlantingPolicy,

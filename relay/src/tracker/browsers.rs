@@ -6,6 +6,7 @@ use super::limits::Full;
 use super::swarm::{Browser, Post, Swarm, Target};
 use super::swarms::{Change, Shard, Socket, SocketId, Swarms};
 use anatomic_core::{InfoHash, PeerId};
+use anatomic_mesh::sharing::Contact;
 use anatomic_wire::tracker::Event;
 use anatomic_wire::tracker::scrape::SwarmCounts;
 use anatomic_wire::tracker::websocket::{Offer, ServerMessage, WsAnnounce};
@@ -30,7 +31,8 @@ impl Swarms {
         let info_hash = announce.info_hash;
         let mut shard = self.shard(&info_hash);
         shard.touch(&info_hash);
-        let Shard { swarms, rng, .. } = &mut *shard;
+        shard.changed(&info_hash, Contact::Browser(announce.peer_id));
+        let Shard { swarms, rng, changed, .. } = &mut *shard;
         if announce.event == Some(Event::Stopped) {
             let Some(swarm) = swarms.get_mut(&info_hash) else { return Ok(SwarmCounts::default()) };
             if swarm.remove_browser(&socket.id) {
@@ -52,6 +54,9 @@ impl Swarms {
                     let was = std::mem::replace(&mut browser.seed, seed);
                     if old_id != announce.peer_id {
                         browsers.by_peer_id.remove(&old_id);
+                        if let Some(changed) = changed {
+                            changed.entry(info_hash).or_default().insert(Contact::Browser(old_id));
+                        }
                         browsers.by_peer_id.insert(announce.peer_id, socket.id);
                     }
                     Some(was)
@@ -74,6 +79,11 @@ impl Swarms {
                 let browsers = swarm.browsers.get_or_insert_default();
                 browsers.roster.insert(socket.id, browser);
                 browsers.by_peer_id.insert(announce.peer_id, socket.id);
+                if let Some(mates) = &mut swarm.mates
+                    && mates.tab_went(None, &announce.peer_id)
+                {
+                    self.at_mates.fetch_sub(1, Ordering::Relaxed);
+                }
                 swarm.recount(false, seed);
                 self.note(&info_hash, 1, Change::BrowserCame);
                 swarm
@@ -81,8 +91,9 @@ impl Swarms {
         };
         let lifetime = u32::try_from(self.limits.offer_lifetime.as_secs()).unwrap_or(u32::MAX);
         let post = Post { from: socket.id, info_hash, offers };
-        let abroad = swarm.pass_offers(self.second(now), rng, &self.hasher, post, lifetime);
-        self.send_abroad(info_hash, announce.peer_id, abroad);
+        let elsewhere = swarm.pass_offers(self.second(now), rng, &self.hasher, post, lifetime);
+        self.send_abroad(info_hash, announce.peer_id, elsewhere.sisters);
+        self.send_to_mates(info_hash, announce.peer_id, elsewhere.mates);
         Ok(swarm.counts(&self.hasher))
     }
 
@@ -118,7 +129,8 @@ impl Swarms {
         answer: Offer,
     ) -> bool {
         let mut shard = self.shard(&info_hash);
-        let Some(Swarm { browsers: Some(browsers), visiting, .. }) = shard.swarms.get_mut(&info_hash) else {
+        let Some(Swarm { browsers: Some(browsers), visiting, mates, .. }) = shard.swarms.get_mut(&info_hash)
+        else {
             return false;
         };
         let Some(answerer) = browsers.roster.get_mut(&from) else { return false };
@@ -126,6 +138,9 @@ impl Swarms {
         let peer_id = answerer.peer_id;
         if let Some(sister) = visiting.as_mut().and_then(|visiting| visiting.answered(from, to, &answer)) {
             return self.answer_abroad(sister, info_hash, *to, peer_id, answer);
+        }
+        if let Some(mate) = mates.as_mut().and_then(|mates| mates.answered(from, to, &answer)) {
+            return self.answer_to_mate(mate, info_hash, *to, peer_id, answer);
         }
         let Some(offerer) = browsers.by_peer_id.get(to).and_then(|id| browsers.roster.get_mut(id)) else {
             return false;
@@ -140,6 +155,7 @@ impl Swarms {
     pub fn disconnect(&self, socket: SocketId, info_hash: &InfoHash) {
         let mut shard = self.shard(info_hash);
         if let Some(swarm) = shard.swarms.get_mut(info_hash)
+            && let Some(peer_id) = swarm.browser_at(&socket)
             && swarm.remove_browser(&socket)
         {
             if swarm.is_empty() {
@@ -147,6 +163,7 @@ impl Swarms {
                 self.swarms.fetch_sub(1, Ordering::Relaxed);
             }
             shard.touch(info_hash);
+            shard.changed(info_hash, Contact::Browser(peer_id));
             self.note(info_hash, -1, Change::BrowserWent);
         }
     }

@@ -8,12 +8,16 @@ use super::snapshot::KeptPeer;
 use super::swarm::canonical;
 use super::swarms::{Change, Drawn, Shard, Swarms, TALLIES, Wish};
 use anatomic_core::InfoHash;
+use anatomic_mesh::sharing::Contact;
 use anatomic_wire::tracker::Event;
 use anatomic_wire::tracker::announce::AnnounceRequest;
 use anatomic_wire::tracker::scrape::SwarmCounts;
 use std::hash::BuildHasher as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
+
+/// Other processes of the fleet are told again of a classic peer that announces, after so many seconds.
+const RETOLD: u32 = 60;
 
 impl Swarms {
     /// Puts a classic peer back that was known before a restart, if it is not too old and there is room.
@@ -38,6 +42,7 @@ impl Swarms {
         swarm.add_classic(&self.hasher, packed, state);
         self.tally(&mut shard, &info_hash, address.ip(), 1);
         shard.touch(&info_hash);
+        shard.changed(&info_hash, Contact::Address(address));
         self.note(&info_hash, 1, Change::ClassicCame(address));
     }
 
@@ -59,9 +64,12 @@ impl Swarms {
         let mut shard = self.shard(&info_hash);
         shard.touch(&info_hash);
         if request.event == Some(Event::Stopped) {
+            // It may be another process of the fleet that knows it.
+            shard.changed(&info_hash, Contact::Address(address));
             // One that we never knew is not inserted to be removed.
             let Some(swarm) = shard.swarms.get_mut(&info_hash) else { return Ok(SwarmCounts::default()) };
             let removed = swarm.remove_classic(&self.hasher, &packed);
+            self.gone_from_mates(swarm, &packed);
             let counts = swarm.counts(&self.hasher);
             if removed {
                 self.tally(&mut shard, &info_hash, address.ip(), -1);
@@ -79,11 +87,17 @@ impl Swarms {
             {
                 swarm.completed();
             }
+            if was.seed() != state.seed() || state.second().saturating_sub(was.second()) >= RETOLD {
+                shard.changed(&info_hash, Contact::Address(address));
+            }
         } else if request.port != 0 {
             // One that cannot be dialled gets addresses but is not listed.
             self.admit_classic(&shard, &info_hash, address.ip())?;
-            self.swarm(&mut shard.swarms, info_hash)?.add_classic(&self.hasher, packed, state);
+            let swarm = self.swarm(&mut shard.swarms, info_hash)?;
+            self.gone_from_mates(swarm, &packed);
+            swarm.add_classic(&self.hasher, packed, state);
             self.tally(&mut shard, &info_hash, address.ip(), 1);
+            shard.changed(&info_hash, Contact::Address(address));
             self.note(&info_hash, 1, Change::ClassicCame(address));
         }
         let Shard { swarms, rng, .. } = &mut *shard;
@@ -108,7 +122,7 @@ impl Swarms {
         usize::try_from(self.hasher.hash_one((info_hash, ip))).unwrap_or(0) % TALLIES
     }
 
-    fn tally(&self, shard: &mut Shard, info_hash: &InfoHash, ip: IpAddr, change: i32) {
+    pub(super) fn tally(&self, shard: &mut Shard, info_hash: &InfoHash, ip: IpAddr, change: i32) {
         if ip.is_loopback() {
             return;
         }

@@ -1,6 +1,6 @@
 //! A swarm by kind: browsers and other clients, seeds and leeches; what people are shown of it.
 //!
-//! Peers of this node alone: sisters report their own.
+//! Peers of this node alone, all processes of its fleet together: sisters report their own.
 
 use super::Tracker;
 use super::swarms::Swarms;
@@ -25,7 +25,12 @@ impl Swarms {
             .map_or(0, |browsers| browsers.roster.iter().filter(|(_, browser)| browser.seed).count());
         let seeds = usize::try_from(swarm.own_counts().complete).unwrap_or(usize::MAX);
         let classic = seeds.saturating_sub(tabs);
-        (peers(tabs, swarm.browsers_len()), peers(classic, swarm.classic_len()))
+        let (tab_seeds, all_tabs, classic_seeds, all_classic) =
+            swarm.mates.as_ref().map_or((0, 0, 0, 0), |mates| mates.kinds());
+        (
+            peers(tabs + tab_seeds, swarm.browsers_len() + all_tabs),
+            peers(classic + classic_seeds, swarm.classic_len() + all_classic),
+        )
     }
 }
 

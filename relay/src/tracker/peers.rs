@@ -150,6 +150,11 @@ impl<A: Address> Peers<A> {
         self.place(hasher, address).is_some()
     }
 
+    /// A peer's state; `None` if it is not here.
+    pub(super) fn get(&self, hasher: &DefaultHashBuilder, address: &A) -> Option<State> {
+        self.row.get(self.place(hasher, address)?).map(|(_, state)| *state)
+    }
+
     /// Changes a peer's state and returns the old one; `None` if it is not here.
     pub(super) fn update(&mut self, hasher: &DefaultHashBuilder, address: &A, state: State) -> Option<State> {
         let place = self.place(hasher, address)?;

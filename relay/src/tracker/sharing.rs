@@ -130,8 +130,10 @@ impl Swarms {
         let browsers_most = half.max(most.saturating_sub(swarm.classic_len()));
         let mut peers: Vec<_> = browsers.take(browsers_most).collect();
         peers.extend(classic.take(most.saturating_sub(peers.len())));
-        let counts = swarm.own_counts();
-        let browsers = u32::try_from(swarm.browsers_len()).unwrap_or(u32::MAX);
+        peers.extend(self.present_of_mates(now, swarm, most.saturating_sub(peers.len())));
+        let counts = swarm.fleet_counts();
+        let browsers = swarm.browsers_len() + swarm.mates.as_ref().map_or(0, |mates| mates.tabs_len());
+        let browsers = u32::try_from(browsers).unwrap_or(u32::MAX);
         Present { peers, counts: Counts { seeds: counts.complete, leeches: counts.incomplete, browsers } }
     }
 
@@ -202,6 +204,11 @@ impl Swarms {
         let Some(swarm) = swarms.get_mut(&info_hash) else { return false };
         // A browser may hold sockets at both nodes.
         let itself = swarm.browser_of(&from);
+        let here = swarm.browsers_len();
+        let there = swarm.mates.as_ref().map_or(0, |mates| mates.tabs_len());
+        if there > 0 && rng.usize(..here + there) >= here {
+            return self.relay_to_mate(now, &mut shard, sister, info_hash, from, &offer);
+        }
         let Some(browsers) = &swarm.browsers else { return false };
         let Some((to, browser)) = browsers.roster.draw(rng, 1, itself.as_ref()).next() else { return false };
         let (id, to) = (offer.id, *to);
@@ -226,15 +233,7 @@ impl Swarms {
     ) -> bool {
         let mut shard = self.shard(&info_hash);
         let Some(swarm) = shard.swarms.get_mut(&info_hash) else { return false };
-        let Some(browsers) = &mut swarm.browsers else { return false };
-        let Some(offerer) = browsers.by_peer_id.get(to).and_then(|id| browsers.roster.get_mut(id)) else {
-            return false;
-        };
-        if !offerer.answered(&answer.id, &Target::Sister(Box::new(sister))) {
-            return false;
-        }
-        let message = ServerMessage::Answer { info_hash, peer_id: from, answer };
-        offerer.socket.pass(message)
+        swarm.answer_to_ours(Target::Sister(Box::new(sister)), info_hash, from, to, answer)
     }
 
     pub(super) fn send_abroad(&self, info_hash: InfoHash, from: PeerId, offers: Vec<(Key, Offer)>) {

@@ -2,6 +2,7 @@
 //!
 //! Bookkeeping only; who is let in, and under which lock, is [`super::swarms`]'s business.
 
+use super::mates::{Mates, share};
 use super::peers::{Address as _, Packed, Peers, Scope, State, V4, V6, pack};
 use super::roster::Roster;
 use super::sharing::Visiting;
@@ -9,6 +10,7 @@ use super::swarms::{Drawn, Socket, SocketId, Wish};
 use anatomic_core::address::is_public;
 use anatomic_core::{InfoHash, PeerId};
 use anatomic_mesh::Key;
+use anatomic_mesh::fleet::ProcessId;
 use anatomic_mesh::sharing::{Contact, guests};
 use anatomic_wire::tracker::scrape::SwarmCounts;
 use anatomic_wire::tracker::websocket::{Offer, OfferId, ServerMessage};
@@ -61,6 +63,17 @@ pub(super) enum Target {
     Socket(SocketId),
     /// A sister node, which passes it to a browser of hers.
     Sister(Box<Key>),
+    /// Another process of our fleet, likewise.
+    Mate(ProcessId),
+}
+
+/// Offers that are not for browsers of ours.
+#[derive(Default)]
+pub(super) struct Elsewhere {
+    /// For sisters.
+    pub(super) sisters: Vec<(Key, Offer)>,
+    /// For a browser of a mate each.
+    pub(super) mates: Vec<(ProcessId, PeerId, Offer)>,
 }
 
 /// Offers that a browser hands in.
@@ -87,12 +100,14 @@ pub(super) struct Swarm {
     downloaded: u32,
     /// What sister nodes say; nothing for most swarms.
     pub(super) visiting: Option<Box<Visiting>>,
+    /// What is at other processes of our fleet.
+    pub(super) mates: Option<Box<Mates>>,
 }
 
 impl Swarm {
-    /// Our own peers and those that only sisters know.
+    /// Our own peers, those of the fleet, and those that only sisters know.
     pub(super) fn counts(&self, hasher: &DefaultHashBuilder) -> SwarmCounts {
-        let mut counts = self.own_counts();
+        let mut counts = self.fleet_counts();
         if let Some(visiting) = &self.visiting {
             let theirs = visiting.guests.counts(|contact| self.knows(hasher, contact));
             counts.complete = counts.complete.saturating_add(theirs.seeds);
@@ -101,11 +116,38 @@ impl Swarm {
         counts
     }
 
-    /// Whether a contact is a peer of our own.
+    /// Our own peers and those of the fleet.
+    pub(super) fn fleet_counts(&self) -> SwarmCounts {
+        let mut counts = self.own_counts();
+        if let Some(mates) = &self.mates {
+            let (seeds, peers) = mates.counts();
+            counts.complete = counts.complete.saturating_add(seeds);
+            let leeches = u32::try_from(peers).unwrap_or(u32::MAX).saturating_sub(seeds);
+            counts.incomplete = counts.incomplete.saturating_add(leeches);
+        }
+        counts
+    }
+
+    /// Whether a contact is a peer of our own, or of the fleet.
     pub(super) fn knows(&self, hasher: &DefaultHashBuilder, contact: &Contact) -> bool {
         match contact {
-            Contact::Address(address) => self.knows_classic(hasher, *address),
-            Contact::Browser(peer_id) => self.browser_of(peer_id).is_some(),
+            Contact::Address(address) => {
+                let mates = self.mates.as_ref();
+                self.knows_classic(hasher, *address)
+                    || mates.is_some_and(|mates| mates.knows_classic(hasher, &pack(*address)))
+            }
+            Contact::Browser(peer_id) => {
+                self.browser_of(peer_id).is_some()
+                    || self.mates.as_ref().is_some_and(|mates| mates.holder(peer_id).is_some())
+            }
+        }
+    }
+
+    /// How a classic peer of our own was last heard of.
+    pub(super) fn classic_state(&self, hasher: &DefaultHashBuilder, address: &Packed) -> Option<State> {
+        match address {
+            Packed::V4(address) => self.v4.get(hasher, address),
+            Packed::V6(address) => self.v6.as_ref()?.get(hasher, address),
         }
     }
 
@@ -121,7 +163,12 @@ impl Swarm {
         self.browsers.as_ref()?.by_peer_id.get(peer_id).copied()
     }
 
-    /// Draws classic peers without the asker: our own, and of the guests what [`guests::split`] leaves them.
+    /// The peer id of the browser at that socket.
+    pub(super) fn browser_at(&self, socket: &SocketId) -> Option<PeerId> {
+        self.browsers.as_ref()?.roster.get(socket).map(|browser| browser.peer_id)
+    }
+
+    /// Draws classic peers without the asker: our own and the fleet's, and of the guests what [`guests::split`] leaves them.
     pub(super) fn draw_classic(
         &self,
         rng: &mut Rng,
@@ -133,13 +180,14 @@ impl Swarm {
         drawn.clear();
         let mut guests = Drawn::default();
         if let Some(visiting) = &self.visiting {
-            let own = self.classic_len().saturating_sub(usize::from(asker.is_some()));
+            let fleet = self.classic_len() + self.mates.as_ref().map_or(0, |mates| mates.classic_len());
+            let own = fleet.saturating_sub(usize::from(asker.is_some()));
             let (_, most) = guests::split(wish.v4.max(wish.v6), own, visiting.guests.len());
             let stranger = |contact: &Contact, _| match contact {
                 Contact::Address(address) => {
                     let wanted = if address.is_ipv4() { wish.v4 } else { wish.v6 } > 0;
                     let shown = wish.scope == Scope::All || is_public(address.ip());
-                    wanted && shown && Some(&pack(*address)) != asker && !self.knows_classic(hasher, *address)
+                    wanted && shown && Some(&pack(*address)) != asker && !self.knows(hasher, contact)
                 }
                 Contact::Browser(_) => false,
             };
@@ -154,11 +202,16 @@ impl Swarm {
             Some(Packed::V6(own)) => (None, Some(own)),
             None => (None, None),
         };
-        let room = wish.v4.saturating_sub(guests.v4.len() / 6);
-        self.v4.draw(rng, room, own4, wish.scope, |address| drawn.v4.extend_from_slice(address.bytes()));
+        let mut room4 = wish.v4.saturating_sub(guests.v4.len() / 6);
+        let mut room6 = wish.v6.saturating_sub(guests.v6.len() / 18);
+        if let Some(mates) = &self.mates {
+            let own = (self.v4.len(), self.v6.as_ref().map_or(0, |peers| peers.len()));
+            let wish = Wish { v4: room4, v6: room6, ..wish };
+            (room4, room6) = mates.draw(rng, wish, own, asker, drawn);
+        }
+        self.v4.draw(rng, room4, own4, wish.scope, |address| drawn.v4.extend_from_slice(address.bytes()));
         if let Some(v6) = &self.v6 {
-            let room = wish.v6.saturating_sub(guests.v6.len() / 18);
-            v6.draw(rng, room, own6, wish.scope, |address| drawn.v6.extend_from_slice(address.bytes()));
+            v6.draw(rng, room6, own6, wish.scope, |address| drawn.v6.extend_from_slice(address.bytes()));
         }
         drawn.v4.extend_from_slice(&guests.v4);
         drawn.v6.extend_from_slice(&guests.v6);
@@ -182,7 +235,7 @@ impl Swarm {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.classic_len() == 0 && self.browsers_len() == 0 && self.visiting.is_none()
+        self.classic_len() == 0 && self.browsers_len() == 0 && self.visiting.is_none() && self.mates.is_none()
     }
 
     pub(super) fn recount(&mut self, was_seed: bool, is_seed: bool) {
@@ -281,7 +334,26 @@ impl Swarm {
         true
     }
 
-    /// Passes offers to browsers of ours and returns those that are for browsers of sisters, with the sister of each.
+    /// Passes an answer to the browser of ours that offered, if its offer went there and is open.
+    pub(super) fn answer_to_ours(
+        &mut self,
+        asked: Target,
+        info_hash: InfoHash,
+        from: PeerId,
+        to: &PeerId,
+        answer: Offer,
+    ) -> bool {
+        let Some(browsers) = &mut self.browsers else { return false };
+        let Some(offerer) = browsers.by_peer_id.get(to).and_then(|id| browsers.roster.get_mut(id)) else {
+            return false;
+        };
+        if !offerer.answered(&answer.id, &asked) {
+            return false;
+        }
+        offerer.socket.pass(ServerMessage::Answer { info_hash, peer_id: from, answer })
+    }
+
+    /// Passes offers to browsers of ours and returns those that are for browsers of mates and sisters.
     pub(super) fn pass_offers(
         &mut self,
         second: u32,
@@ -289,28 +361,37 @@ impl Swarm {
         hasher: &DefaultHashBuilder,
         post: Post,
         lifetime: u32,
-    ) -> Vec<(Key, Offer)> {
+    ) -> Elsewhere {
         let Post { from, info_hash, mut offers } = post;
+        let mut elsewhere = Elsewhere::default();
         if offers.is_empty() {
-            return Vec::new();
+            return elsewhere;
         }
-        let mut abroad = Vec::new();
+        let Some(peer_id) = self.browser_at(&from) else { return elsewhere };
+        let (here, there) =
+            (self.browsers_len().saturating_sub(1), self.mates.as_ref().map_or(0, |mates| mates.tabs_len()));
         if let Some(visiting) = &self.visiting {
             let mut sisters = visiting.guests.sisters_with_browsers(|contact| self.knows(hasher, contact));
             rng.shuffle(&mut sisters);
-            let here = self.browsers_len().saturating_sub(1);
             let most = if sisters.is_empty() { 0 } else { offers.len() };
-            let (_, there) = guests::split(offers.len(), here, most);
-            let chosen = offers.split_off(offers.len().saturating_sub(there));
-            abroad.extend(sisters.into_iter().cycle().zip(chosen));
+            let (_, abroad) = guests::split(offers.len(), here + there, most);
+            let chosen = offers.split_off(offers.len().saturating_sub(abroad));
+            elsewhere.sisters.extend(sisters.into_iter().cycle().zip(chosen));
         }
-        let Some(browsers) = &mut self.browsers else { return Vec::new() };
-        let Some(peer_id) = browsers.roster.get(&from).map(|browser| browser.peer_id) else {
-            return Vec::new();
-        };
+        if let Some(mates) = &self.mates {
+            let most = share(rng, offers.len(), there, here + there);
+            // What cannot be drawn stays for our own.
+            let drawn = mates.draw_tabs(rng, most, Some(&peer_id));
+            let chosen = offers.split_off(offers.len().saturating_sub(drawn.len()));
+            let drawn = drawn.into_iter().zip(chosen);
+            elsewhere.mates.extend(drawn.map(|((mate, to), offer)| (mate, to, offer)));
+        }
+        let Some(browsers) = &mut self.browsers else { return elsewhere };
         let passed = |id, to| Passed { id, to, second };
-        let mut all = Vec::with_capacity(offers.len() + abroad.len());
-        all.extend(abroad.iter().map(|(sister, offer)| passed(offer.id, Target::Sister(Box::new(*sister)))));
+        let mut all = Vec::with_capacity(offers.len() + elsewhere.sisters.len() + elsewhere.mates.len());
+        let sister = |(sister, offer): &(Key, Offer)| passed(offer.id, Target::Sister(Box::new(*sister)));
+        all.extend(elsewhere.sisters.iter().map(sister));
+        all.extend(elsewhere.mates.iter().map(|(mate, _, offer)| passed(offer.id, Target::Mate(*mate))));
         let others = browsers.roster.draw(rng, offers.len(), Some(&from));
         for (offer, (to, browser)) in offers.into_iter().zip(others) {
             let id = offer.id;
@@ -321,7 +402,7 @@ impl Swarm {
         if let Some(offerer) = browsers.roster.get_mut(&from) {
             offerer.pass(all.into_iter(), second.saturating_sub(lifetime));
         }
-        abroad
+        elsewhere
     }
 }
 

@@ -4,12 +4,14 @@
 //! are refused. Keys are what a stranger cannot choose: the address a request came from, the socket it came over.
 
 pub use super::drawn::{Drawn, Wish};
+use super::fleet::ToMate;
 pub use super::limits::{Full, Limits};
 use super::peers::Scope;
-
 use super::sharing::Abroad;
 use super::swarm::Swarm;
 use anatomic_core::InfoHash;
+use anatomic_mesh::fleet::ProcessId;
+use anatomic_mesh::sharing::Contact;
 use anatomic_wire::tracker::scrape::SwarmCounts;
 use anatomic_wire::tracker::websocket::ServerMessage;
 use fastrand::Rng;
@@ -80,6 +82,8 @@ pub(super) struct Shard {
     pub(super) rng: Rng,
     /// Swarms in which something happened since sisters were told; nothing is noted where there are none.
     pub(super) touched: Option<HashSet<InfoHash>>,
+    /// Peers of which the other processes of our fleet have not been told how they are now.
+    pub(super) changed: Option<HashMap<InfoHash, HashSet<Contact>>>,
     /// How many classic peers there are about whose swarm and host the hash falls on this counter: never too few, so that
     /// a low one spares looking at each peer.
     pub(super) tallies: Vec<u32>,
@@ -89,6 +93,13 @@ impl Shard {
     pub(super) fn touch(&mut self, info_hash: &InfoHash) {
         if let Some(touched) = &mut self.touched {
             touched.insert(*info_hash);
+        }
+    }
+
+    /// A peer came, went, or was heard of again.
+    pub(super) fn changed(&mut self, info_hash: &InfoHash, contact: Contact) {
+        if let Some(changed) = &mut self.changed {
+            changed.entry(*info_hash).or_default().insert(contact);
         }
     }
 }
@@ -103,6 +114,10 @@ pub struct Swarms {
     pub(super) changes: broadcast::Sender<SwarmChange>,
     /// Takes what goes to browsers of sister nodes.
     pub(super) abroad: OnceLock<mpsc::Sender<Abroad>>,
+    /// Our name in the fleet, and who takes what goes to browsers of its other processes.
+    pub(super) fleet: OnceLock<(ProcessId, mpsc::Sender<ToMate>)>,
+    /// How many peers are at other processes.
+    pub(super) at_mates: AtomicUsize,
     /// Where the clock of the guests begins.
     pub(super) begun: Instant,
 }
@@ -117,6 +132,7 @@ impl Swarms {
                 swarms: HashMap::with_hasher(hasher.clone()),
                 rng: Rng::with_seed(seed ^ (number as u64 + 1)),
                 touched: None,
+                changed: None,
                 tallies: vec![0; TALLIES],
             })
         };
@@ -128,6 +144,8 @@ impl Swarms {
             swarms: AtomicUsize::new(0),
             changes: broadcast::channel(1_024).0,
             abroad: OnceLock::new(),
+            fleet: OnceLock::new(),
+            at_mates: AtomicUsize::new(0),
             begun: Instant::now(),
         }
     }
@@ -224,7 +242,8 @@ impl Swarms {
         let lifetime = u32::try_from(self.limits.classic_lifetime.as_secs()).unwrap_or(u32::MAX);
         let oldest = self.second(now).saturating_sub(lifetime);
         let mut shard = lock(shard);
-        let Shard { swarms, tallies, touched, .. } = &mut *shard;
+        let Shard { swarms, tallies, touched, changed, .. } = &mut *shard;
+        let browsers_oldest = self.second(now).saturating_sub(self.browser_lifetime_seconds());
         let before = swarms.len();
         let (guests_time, offer_lifetime) = (self.time(now), self.limits.offer_lifetime);
         swarms.retain(|info_hash, swarm| {
@@ -250,9 +269,15 @@ impl Swarms {
                 .map(|(socket, _)| *socket)
                 .collect();
             for socket in gone {
+                if let (Some(changed), Some(peer_id)) = (changed.as_mut(), swarm.browser_at(&socket)) {
+                    changed.entry(*info_hash).or_default().insert(Contact::Browser(peer_id));
+                }
                 swarm.remove_browser(&socket);
                 self.note(info_hash, -1, Change::BrowserWent);
             }
+            self.expire_mates(swarm, (oldest, browsers_oldest), |at| {
+                now.saturating_duration_since(at) > offer_lifetime
+            });
             swarm.expire_visiting(guests_time, |at| now.saturating_duration_since(at) > offer_lifetime);
             if (swarm.classic_len(), swarm.browsers_len()) != (classic, browsers)
                 && let Some(touched) = touched

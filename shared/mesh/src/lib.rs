@@ -11,6 +11,7 @@ pub mod blocks;
 pub mod claim;
 pub mod counts;
 pub mod feed;
+pub mod fleet;
 pub mod identity;
 pub mod link;
 pub mod planter;

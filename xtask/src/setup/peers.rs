@@ -56,6 +56,9 @@ pub(crate) fn find_or_install() -> Result<TestPeers, String> {
     if paths::which("pebble").is_none() || paths::which("pebble-challtestsrv").is_none() {
         system::install("the authority that gives certificates in a test", &["pebble"])?;
     }
+    if paths::which("nats-server").is_none() && !Path::new("/usr/sbin/nats-server").is_file() {
+        system::install("the bus that joins a fleet of nodes in a test", &["nats-server"])?;
+    }
     if browser().is_none() {
         system::install("the browser that the tests drive", &["chromium"])?;
     }

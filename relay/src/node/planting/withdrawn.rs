@@ -4,7 +4,7 @@
 
 use anatomic_core::InfoHash;
 use anatomic_mesh::signed::MAX_SKEW;
-use anatomic_mesh::{Claim, Key, UnixTime, Withdrawal};
+use anatomic_mesh::{Claim, Key, UnixTime};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -17,7 +17,7 @@ pub(super) struct Withdrawn(Mutex<HashMap<(InfoHash, Key), (UnixTime, UnixTime)>
 
 impl Withdrawn {
     /// Remembers a withdrawal for as long as claims from before it are fresh.
-    pub(super) fn note(&self, withdrawal: &Withdrawal, now: UnixTime) {
+    pub(super) fn note(&self, info_hash: InfoHash, planter: Key, issued: UnixTime, now: UnixTime) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= MOST {
             all.retain(|_, (_, until)| *until > now);
@@ -25,7 +25,7 @@ impl Withdrawn {
         if all.len() < MOST {
             // A claim is fresh for so long before and after its time.
             let until = now.plus(2 * MAX_SKEW + 1);
-            all.insert((withdrawal.info_hash, withdrawal.planter), (withdrawal.issued, until));
+            all.insert((info_hash, planter), (issued, until));
         }
     }
 

@@ -212,7 +212,7 @@ impl SwarmNews {
         120 + self.gained.len() + self.lost.len()
     }
 
-    fn item(&self) -> Item {
+    pub(crate) fn item(&self) -> Item {
         let mut entries = vec![("h", Item::from(self.info_hash.0.as_slice()))];
         let lists = [
             ("+4", &self.gained.v4),
@@ -279,7 +279,7 @@ fn news(root: Value<'_, '_>) -> Option<Message> {
     Some(Message::News(list.items().map(swarm_news).collect::<Option<_>>()?, seq))
 }
 
-fn swarm_news(item: Value<'_, '_>) -> Option<SwarmNews> {
+pub(crate) fn swarm_news(item: Value<'_, '_>) -> Option<SwarmNews> {
     let list = |key: &[u8]| match item.get(key) {
         Some(bytes) => bytes.as_bytes().map(<[u8]>::to_vec),
         None => Some(Vec::new()),
@@ -301,13 +301,13 @@ fn swarm_news(item: Value<'_, '_>) -> Option<SwarmNews> {
     Some(SwarmNews { info_hash: InfoHash(array(item, "h")?), gained, lost, counts, waits })
 }
 
-fn session_description(root: Value<'_, '_>) -> Option<Offer> {
+pub(crate) fn session_description(root: Value<'_, '_>) -> Option<Offer> {
     let sdp = text(root, "sdp", MAX_SDP_LEN)?;
     let candidates = sdp.lines().filter(|line| line.starts_with("a=candidate:")).count();
     let sane = !sdp.is_empty() && candidates <= MAX_CANDIDATES;
     sane.then_some(Offer { id: OfferId(array(root, "id")?), sdp })
 }
 
-fn text(root: Value<'_, '_>, key: &str, most: usize) -> Option<String> {
+pub(crate) fn text(root: Value<'_, '_>, key: &str, most: usize) -> Option<String> {
     root.get(key.as_bytes())?.as_str().filter(|text| text.len() <= most).map(str::to_owned)
 }

@@ -1,0 +1,100 @@
+//! A fleet of processes behind one name: what `--fleet nats://…` does.
+//!
+//! The rules are `anatomic_mesh::fleet`'s and the swarms [`crate::tracker::fleet`]'s; here is the bus that joins them. Without
+//! it each process goes on alone, and catches up when it is back.
+
+mod actor;
+mod bus;
+mod torrents;
+
+use crate::node::Planting;
+use crate::tracker::Tracker;
+use anatomic_mesh::Key;
+use anatomic_mesh::fleet::{Counters, ProcessId};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How a process joins its fleet.
+pub struct Settings {
+    /// Addresses of NATS servers, each `nats://[user:password@]host[:port]` or `tls://…`.
+    pub servers: Vec<String>,
+    /// The key that all processes share; fleets with different keys do not hear each other.
+    pub key: Key,
+    /// Our name, at random.
+    pub id: ProcessId,
+    /// Our bridge's address, as classic clients dial it.
+    pub bridge: Option<SocketAddr>,
+}
+
+/// How it goes with the fleet.
+#[derive(Clone, Copy, Debug)]
+pub struct Status {
+    /// Whether the bus is there.
+    pub connected: bool,
+    /// Since when that is so.
+    pub since: Instant,
+    /// How many other processes live.
+    pub mates: usize,
+    /// Whether this process speaks for the fleet.
+    pub speaks: bool,
+    /// What happened.
+    pub counters: Counters,
+}
+
+/// A handle on the fleet; its task ends with the process.
+#[derive(Clone)]
+pub struct Fleet {
+    status: Arc<Mutex<Status>>,
+    speaks: watch::Receiver<bool>,
+    leave: mpsc::Sender<oneshot::Sender<()>>,
+}
+
+impl Fleet {
+    /// Joins the fleet, or goes on alone until its bus is there.
+    ///
+    /// # Errors
+    /// When an address of a server makes no sense; for people.
+    pub async fn start(
+        settings: Settings,
+        planting: Arc<Planting>,
+        tracker: Arc<Tracker>,
+    ) -> Result<Self, String> {
+        let bus = bus::Bus::connect(&settings.servers, &settings.key, settings.id).await?;
+        let since = Instant::now();
+        let status = Status {
+            connected: false,
+            since,
+            mates: 0,
+            speaks: false,
+            counters: anatomic_mesh::fleet::Counters::default(),
+        };
+        let status = Arc::new(Mutex::new(status));
+        let (speaks, speaks_now) = watch::channel(false);
+        let (leave, leaving) = mpsc::channel(1);
+        let actor = actor::Actor::new(settings, bus, planting, tracker, status.clone(), speaks);
+        tokio::spawn(actor.run(leaving));
+        Ok(Self { status, speaks: speaks_now, leave })
+    }
+
+    /// How it goes.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this process speaks for the fleet to sisters and supernodes.
+    #[must_use]
+    pub fn speaks(&self) -> watch::Receiver<bool> {
+        self.speaks.clone()
+    }
+
+    /// Says goodbye; the process ends.
+    pub async fn leave(&self) {
+        let (done, left) = oneshot::channel();
+        if self.leave.send(done).await.is_ok() {
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(1), left).await;
+        }
+    }
+}

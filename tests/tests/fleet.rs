@@ -1,0 +1,203 @@
+//! Several processes that are one node, joined by a NATS server: one swarm, one set of planted torrents, and what happens when
+//! a process or the server dies.
+//!
+//! What two processes say to each other is tested beside the code; here they are real, and so is the server.
+
+use anatomic_tests::ask::{announce, get, metric, names, scrape};
+use anatomic_tests::nats::Nats;
+use anatomic_tests::prelude::*;
+use tokio::time::Instant;
+
+/// Time in which news are known everywhere, and a dead process is missed.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Three processes with one key, the first with a supernode.
+struct Fleet {
+    nats: Nats,
+    processes: Vec<Anatomic>,
+}
+
+impl Fleet {
+    async fn start(s: &Scene) -> Self {
+        let nats = Nats::start(s).await;
+        let (url, key) = (nats.url(), s.path("key").display().to_string());
+        let options = ["--fleet", &url, "--key", &key];
+        let mut processes = vec![Anatomic::up_with(s, &options).await];
+        for name in ["two", "three"] {
+            processes.push(Anatomic::start(s, name, "node", &options).await);
+        }
+        let fleet = Self { nats, processes };
+        fleet.all("they meet", async |process| metric(process, "fleet_processes").await == Some(3)).await;
+        fleet
+    }
+
+    /// How many speak for the fleet.
+    async fn speakers(&self) -> u64 {
+        let mut speakers = 0;
+        for process in &self.processes {
+            speakers += metric(process, "fleet_speaks").await.unwrap_or(0);
+        }
+        speakers
+    }
+
+    /// Waits until something holds of every process.
+    async fn all(&self, what: &str, holds: impl AsyncFn(&Anatomic) -> bool) {
+        for process in &self.processes {
+            wait(what, async || holds(process).await).await;
+        }
+    }
+}
+
+async fn wait(what: &str, holds: impl AsyncFn() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < SOON, "{what}: not within {SOON:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Plants a file at the first process; returns the torrent and the file's digest.
+async fn plant(s: &Scene, fleet: &Fleet, number: u64, size: u64) -> (Torrent, String) {
+    let file = s.folder("content").join(format!("{number}.bin"));
+    let digest = content::file(&file, number, size);
+    let original = torrent::make(&file, &s.path(&format!("{number}.torrent")), &[], 64);
+    let out = s.path(&format!("{number}.planted.torrent")).display().to_string();
+    fleet.processes[0].plant(s, &original.path, &["-o", &out]).await;
+    (original, digest)
+}
+
+/// A torrent of the same content with one tracker only.
+fn only(s: &Scene, process: &Anatomic, number: u64, name: &str) -> String {
+    let file = s.folder("content").join(format!("{number}.bin"));
+    torrent::make(&file, &s.path(name), &[&process.announce()], 64).path.display().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_processes_are_one_node_and_survive_the_death_of_one() {
+    scene::run(async |s| {
+        let mut fleet = Fleet::start(s).await;
+        let (original, digest) = plant(s, &fleet, 81, 4 * MIB + 7).await;
+        let hash = &original.info_hash;
+        fleet
+            .all("it is planted", async |process| metric(process, "planted_torrents").await == Some(1))
+            .await;
+        wait("one speaks for the fleet", async || fleet.speakers().await == 1).await;
+
+        // A peer that announces everywhere is one peer.
+        for process in &fleet.processes {
+            announce(process, hash, 7_001, 0).await;
+        }
+        announce(&fleet.processes[1], hash, 7_002, 5).await;
+        fleet
+            .all("all count one seed and one leech", async |process| {
+                scrape(process, hash).await == Some((1, 1))
+            })
+            .await;
+        let reply = announce(&fleet.processes[2], hash, 0, 1).await;
+        assert!(names(&reply, 7_001) && names(&reply, 7_002), "and name both");
+
+        // A real seed at the second, a real leech at the first.
+        let seed = only(s, &fleet.processes[1], 81, "two.torrent");
+        let _seed = aria2::seed(s, "seed", seed.as_ref(), &s.folder("content"));
+        let into = s.folder("into");
+        aria2::download(s, "leech", &only(s, &fleet.processes[0], 81, "one.torrent"), &into, TRANSFER).await;
+        assert_eq!(content::sha256(&into.join("81.bin")), digest);
+
+        // The second dies; its seed is still found, by the others and by itself when it is back.
+        fleet.processes[1].process().kill().await;
+        for number in [0, 2] {
+            let process = &fleet.processes[number];
+            wait("it is missed", async || metric(process, "fleet_processes").await == Some(2)).await;
+        }
+        let into = s.folder("after");
+        aria2::download(s, "after", &only(s, &fleet.processes[2], 81, "three.torrent"), &into, TRANSFER)
+            .await;
+        assert_eq!(content::sha256(&into.join("81.bin")), digest);
+        fleet.processes[1].restart(s).await;
+        fleet
+            .all("they meet again", async |process| metric(process, "fleet_processes").await == Some(3))
+            .await;
+        let back = &fleet.processes[1];
+        wait("it knows the swarm", async || names(&announce(back, hash, 0, 1).await, 7_002)).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_nats_each_goes_on_alone_and_all_catch_up_when_it_is_back() {
+    scene::run(async |s| {
+        let mut fleet = Fleet::start(s).await;
+        let (original, _) = plant(s, &fleet, 82, MIB).await;
+        let hash = &original.info_hash;
+        fleet
+            .all("it is planted", async |process| metric(process, "planted_torrents").await == Some(1))
+            .await;
+
+        fleet.nats.process().kill().await;
+        fleet.all("it is seen", async |process| metric(process, "fleet_connected").await == Some(0)).await;
+        for process in &fleet.processes {
+            let (status, body) = get(process, "/healthz").await.expect("an answer");
+            let body = String::from_utf8_lossy(&body).into_owned();
+            assert!(status == 200 && body.contains("alone"), "{status} {body}");
+        }
+        // Each serves on.
+        announce(&fleet.processes[0], hash, 7_001, 0).await;
+        announce(&fleet.processes[1], hash, 7_002, 5).await;
+        assert_eq!(scrape(&fleet.processes[0], hash).await, Some((1, 0)));
+        let (later, _) = plant(s, &fleet, 83, MIB).await;
+        assert_eq!(metric(&fleet.processes[2], "planted_torrents").await, Some(1));
+
+        fleet.nats.restart(s).await;
+        fleet
+            .all("they meet again", async |process| metric(process, "fleet_processes").await == Some(3))
+            .await;
+        fleet.all("all know the swarm", async |process| scrape(process, hash).await == Some((1, 1))).await;
+        fleet
+            .all("all track the new torrent", async |process| {
+                metric(process, "planted_torrents").await == Some(2)
+            })
+            .await;
+        announce(&fleet.processes[2], &later.info_hash, 7_003, 0).await;
+        fleet
+            .all("and its swarm", async |process| scrape(process, &later.info_hash).await == Some((1, 0)))
+            .await;
+        for process in &fleet.processes {
+            assert_eq!(metric(process, "fleet_malformed").await, Some(0));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tabs_at_two_processes_exchange_directly() {
+    scene::run(async |s| {
+        let mut fleet = Fleet::start(s).await;
+        let digest = content::file(&s.path("direct.bin"), 84, 48 * MIB);
+        let one = Browser::launch(s, "one").await;
+        let seed = Page::open(s, &one, &fleet.processes[0].url()).await;
+        seed.give(&[&s.path("direct.bin")]).await;
+        let planted = seed.wait_planted(TRANSFER).await;
+        let second = &fleet.processes[1];
+        wait("it is planted there", async || metric(second, "planted_torrents").await == Some(1)).await;
+
+        // The same link at the other process: its page and its trackers.
+        let link = planted.link.replace(&fleet.processes[0].host(), &second.host());
+        let escaped = |host: String| host.replace(':', "%3A");
+        let link = link.replace(&escaped(fleet.processes[0].host()), &escaped(second.host()));
+        let two = Browser::launch(s, "two").await;
+        let leech = Page::open(s, &two, &link).await;
+        let hash = &planted.info_hash;
+        // No bridge joins them: that of one process has no peer but the seed's tab, that of the other none but this.
+        leech
+            .wait("a direct peer that gives pieces", TRANSFER, |torrent| {
+                torrent.progress > 0.02 && torrent.peers.iter().any(|peer| peer == "webrtc")
+            })
+            .await;
+        fleet.processes[0].process().kill().await;
+        fleet.processes[1].process().kill().await;
+        leech.wait_complete(hash, TRANSFER).await;
+        let (_, saved) = leech.save(hash, 0, SHORT).await;
+        assert_eq!(content::sha256(&saved), digest);
+    })
+    .await;
+}
