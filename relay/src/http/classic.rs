@@ -73,8 +73,8 @@ pub async fn plant(
     RawQuery(query): RawQuery,
 ) -> Response {
     let old = Old::read(query);
-    if old.is_one("ping") && app.planting.is_some() {
-        return plain("PONG");
+    if let Some(pong) = pong(&old, app.planting.is_some()) {
+        return pong;
     }
     let (hash, done) = if old.has("multiplant") {
         (old.hash("multiplant"), "SUCCESS")
@@ -82,8 +82,8 @@ pub async fn plant(
         (old.hash("plant"), "File successfully planted")
     };
     let Some(info_hash) = hash else { return refusal("the info-hash must be 20 bytes") };
-    if !app.pace.allows(app.client(from, &headers), Instant::now()) {
-        return refusal("too many requests of your address; come back in a minute");
+    if let Some(reason) = app.too_hasty(from, &headers) {
+        return refusal(reason);
     }
     match vouch(&app, info_hash).await {
         Ok(()) => word(done),
@@ -165,8 +165,8 @@ pub async fn multiseed(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -
 /// `GET /request`: the info-hashes of what is planted here and may be found by search.
 pub async fn request(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
     let Some(planting) = &app.planting else { return refusal("this is no node") };
-    if Old::read(query).is_one("ping") {
-        return plain("PONG");
+    if let Some(pong) = pong(&Old::read(query), true) {
+        return pong;
     }
     let mut hashes: Vec<String> = planting
         .list()
@@ -198,14 +198,14 @@ pub async fn cache(
 ) -> Response {
     let old = Old::read(query);
     let Some(supernode) = &app.supernode else { return refusal("this is no supernode") };
-    if old.is_one("ping") {
-        return plain("PONG");
+    if let Some(pong) = pong(&old, true) {
+        return pong;
     }
     if old.has("push") || old.has("tpush") {
-        if !app.pace.allows(app.client(from, &headers), Instant::now()) {
-            return plain("too many requests of your address; come back in a minute");
-        }
-        return push(&app, &old).await;
+        return match app.too_hasty(from, &headers) {
+            Some(reason) => plain(reason),
+            None => push(&app, &old).await,
+        };
     }
     let failed = |problem: anatomic_mesh::api::Problem| refusal(&problem.detail);
     if let Some(wanted) = old.0.get("pull") {
@@ -284,6 +284,19 @@ pub(super) fn whole_scrape(app: &App) -> Option<Response> {
         .map(|planted| (planted.info_hash, tracker.swarms.counts(&planted.info_hash)))
         .collect();
     Some(bencoded(ScrapeReply { files }.encode()))
+}
+
+/// The answer to `?ping=1` of a host that is what the path says.
+fn pong(old: &Old, is_here: bool) -> Option<Response> {
+    (is_here && old.is_one("ping")).then(|| plain("PONG"))
+}
+
+impl App {
+    /// Why a call that costs us work is refused: its sender has made too many of them.
+    fn too_hasty(&self, from: Addresses, headers: &HeaderMap) -> Option<&'static str> {
+        let allowed = self.pace.allows(self.client(from, headers), Instant::now());
+        (!allowed).then_some("too many requests of your address; come back in a minute")
+    }
 }
 
 fn plain(text: &str) -> Response {
