@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ const MAX_ADDRESSES: usize = 10_000;
 #[derive(Debug)]
 pub struct Pace {
     per_minute: f64,
+    held_back: AtomicU64,
     buckets: Mutex<HashMap<IpAddr, (f64, Instant)>>,
 }
 
@@ -21,7 +23,7 @@ impl Pace {
     /// So many requests a minute for long, and as many at once.
     #[must_use]
     pub fn per_minute(requests: u32) -> Self {
-        Self { per_minute: f64::from(requests), buckets: Mutex::default() }
+        Self { per_minute: f64::from(requests), held_back: AtomicU64::new(0), buckets: Mutex::default() }
     }
 
     /// Whether `ip` may ask `now`. An IPv6 network of a household counts as one.
@@ -43,8 +45,16 @@ impl Pace {
         let allowed = *tokens >= 1.0;
         if allowed {
             *tokens -= 1.0;
+        } else {
+            self.held_back.fetch_add(1, Ordering::Relaxed);
         }
         allowed
+    }
+
+    /// How many requests were refused since the start.
+    #[must_use]
+    pub fn held_back(&self) -> u64 {
+        self.held_back.load(Ordering::Relaxed)
     }
 }
 

@@ -56,7 +56,15 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
             "# HELP anatomic_{name} {help}\n# TYPE anatomic_{name} gauge\nanatomic_{name} {value}"
         );
     };
+    gauge("requests_held_back", "Requests of addresses that ask too often.", app.pace.held_back());
     if let Some(tracker) = &app.tracker {
+        let (passed, dropped) = tracker.swarms.offers();
+        gauge("tracker_offers_passed", "Offers of browsers passed to others.", passed);
+        gauge(
+            "tracker_offers_dropped",
+            "Offers of browsers for which there was nobody, or too many.",
+            dropped,
+        );
         let (swarms, peers) = tracker.swarms.totals();
         gauge("tracker_swarms", "Swarms with a peer.", swarms as u64);
         gauge("tracker_peers", "Peers in all swarms.", peers as u64);
@@ -155,6 +163,11 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     {
         gauge("index_torrents", "Torrents in the supernode's index.", torrents);
         gauge("index_nodes", "Nodes in the supernode's index.", nodes);
+        gauge(
+            "feed_refused",
+            "Entries of other supernodes' feeds that were not taken.",
+            supernode.feed_refused(),
+        );
     }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

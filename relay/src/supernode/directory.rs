@@ -21,7 +21,7 @@ const RENEW: u64 = 60;
 /// How often it is looked who is due.
 const LOOK: Duration = Duration::from_secs(10);
 /// Visits at one time, and at most at one look.
-const VISITS: (usize, usize) = (16, 200);
+pub(super) const VISITS: (usize, usize) = (16, 200);
 /// Most supernodes that are named to others.
 const MAX_SUPERNODES: usize = 16;
 

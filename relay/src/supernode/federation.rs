@@ -3,6 +3,7 @@
 //! Of a feed the statements are believed, each by its own signature, and nothing else. Nodes that receipts name are
 //! visited before anybody is sent there.
 
+use super::directory::VISITS;
 use super::index::{Entry, Follow, TorrentRow};
 use super::{LIVING, Supernode, failed};
 use crate::node::client;
@@ -11,8 +12,11 @@ use anatomic_mesh::api::{Directory, FeedEntry, FeedKind, FeedPage, Problem, code
 use anatomic_mesh::counts::Counts;
 use anatomic_mesh::feed::{FeedHead, MAX_ENTRIES, digest};
 use anatomic_mesh::{Key, Listing, Reach, Receipt, Signed, UnixTime, Withdrawal};
-use std::collections::HashSet;
+use futures_util::future::join_all;
+use std::collections::hash_map::Entry::Vacant;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tracing::{debug, info, warn};
 
@@ -22,8 +26,10 @@ const EVERY: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Longest page that is read, in bytes: one that holds the largest torrent file.
 const MAX_PAGE: usize = 30_000_000;
-/// Most pages of one feed at a time: one supernode does not keep us from the others.
+/// Most pages of one feed at a time.
 const PAGES: usize = 50;
+/// How long one supernode is listened to at a time; what it did not say by then is asked for the next time.
+const TURN: Duration = Duration::from_secs(30);
 /// Most supernodes that are followed.
 const FOLLOWED: usize = 16;
 /// Every so many rounds the directories are read.
@@ -150,14 +156,21 @@ impl Supernode {
         let mut living = known;
         living.retain(|follow| follow.key != self.key() && is_living(follow));
         living.truncate(FOLLOWED);
-        for follow in living {
-            if let Err(reason) = self.follow(client, &follow).await {
-                debug!(supernode = %follow.url, %reason, "its feed could not be read");
+        // All at once, each for so long: one that is slow or never ends keeps nobody from the others.
+        let turns = living.iter().map(|follow| async move {
+            let turn = async {
+                if let Err(reason) = self.follow(client, follow).await {
+                    debug!(supernode = %follow.url, %reason, "its feed could not be read");
+                }
+                if with_directories {
+                    self.meet_others(client, &follow.url).await;
+                }
+            };
+            if tokio::time::timeout(TURN, turn).await.is_err() {
+                debug!(supernode = %follow.url, "it was listened to long enough for now");
             }
-            if with_directories {
-                self.meet_others(client, &follow.url).await;
-            }
-        }
+        });
+        join_all(turns).await;
     }
 
     /// Reads what is new in the feed of one supernode.
@@ -188,10 +201,11 @@ impl Supernode {
             let facts = tokio::task::spawn_blocking(move || verify(page.entries, now))
                 .await
                 .map_err(|error| error.to_string())?;
-            if facts.refused > 0 {
-                warn!(supernode = %follow.url, refused = facts.refused, "entries of its feed prove nothing");
+            let refused = facts.refused + self.take_facts(facts).await.map_err(|error| error.to_string())?;
+            if refused > 0 {
+                self.feed_refused.fetch_add(refused as u64, Ordering::Relaxed);
+                warn!(supernode = %follow.url, refused, "entries of its feed prove nothing");
             }
-            self.take_facts(facts).await.map_err(|error| error.to_string())?;
             if next == since && !more {
                 return Ok(());
             }
@@ -210,7 +224,10 @@ impl Supernode {
         Ok(())
     }
 
-    async fn take_facts(self: &Arc<Self>, facts: Facts) -> Result<(), sqlx::Error> {
+    /// Takes what a page proves; returns how many entries it did not take. Receipts of nodes that do not prove themselves where
+    /// they say they are would fill the index without end, since anybody can make keys: such a node reports by itself
+    /// once it is there.
+    async fn take_facts(self: &Arc<Self>, facts: Facts) -> Result<usize, sqlx::Error> {
         let now = self.index.now();
         for withdrawal in &facts.withdrawals {
             self.index.withdraw(withdrawal).await?;
@@ -232,11 +249,27 @@ impl Supernode {
             }
         }
         self.index.put_candidates(&unknown, now).await?;
-        if !news.is_empty() {
-            self.index.put(news, now).await?;
-        }
-        if !unknown.is_empty() {
+        for _ in 0..unknown.len().div_ceil(VISITS.1) {
             self.renew().await;
+        }
+        let mut proven: HashMap<Key, bool> = HashMap::new();
+        let mut taken = Vec::new();
+        let mut refused = 0;
+        for mut entry in news {
+            for receipt in &entry.receipts {
+                if let Vacant(unknown) = proven.entry(receipt.node) {
+                    unknown.insert(self.index.node(&receipt.node).await?.is_some());
+                }
+            }
+            let before = entry.receipts.len();
+            entry.receipts.retain(|receipt| proven.get(&receipt.node).is_some_and(|proven| *proven));
+            refused += before - entry.receipts.len();
+            if !entry.receipts.is_empty() {
+                taken.push(entry);
+            }
+        }
+        if !taken.is_empty() {
+            self.index.put(taken, now).await?;
         }
         for counts in &facts.counts {
             if !self.index.has_counts(counts).await? {
@@ -244,7 +277,7 @@ impl Supernode {
                 self.index.put_counts(counts, counts.issued.min(now)).await?;
             }
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// Visits hosts that another supernode knows and we do not.

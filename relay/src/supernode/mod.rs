@@ -19,6 +19,7 @@ use anatomic_core::{InfoHash, Magnet, Metainfo};
 use anatomic_mesh::api::{Lookup, NodeEntry, Problem, SupernodeEntry, codes, paths};
 use anatomic_mesh::{Identity, Key, Receipt, Signed, UnixTime, link};
 use fastrand::Rng;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tracing::warn;
 
@@ -33,6 +34,8 @@ pub struct Supernode {
     network: Policy,
     rng: Mutex<Rng>,
     blocks: OnceLock<Arc<Blocks>>,
+    /// Entries of others' feeds that proved nothing, or were of nodes that did not prove themselves.
+    feed_refused: AtomicU64,
 }
 
 impl Supernode {
@@ -46,7 +49,14 @@ impl Supernode {
             network,
             rng: Mutex::new(Rng::with_seed(seed)),
             blocks: OnceLock::new(),
+            feed_refused: AtomicU64::new(0),
         })
+    }
+
+    /// How many entries of others' feeds were not taken since the start.
+    #[must_use]
+    pub fn feed_refused(&self) -> u64 {
+        self.feed_refused.load(Ordering::Relaxed)
     }
 
     /// Shows nothing from now on that these lists name. Only the first call counts.

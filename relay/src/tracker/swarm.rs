@@ -47,12 +47,10 @@ impl Browser {
         place.map(|place| self.offers.remove(place)).is_some()
     }
 
-    /// Takes note of offers that were passed on, and forgets old ones.
-    fn pass(&mut self, passed: impl Iterator<Item = Passed>, oldest: u32) {
+    /// How many more offers may be open once those from before `oldest` are forgotten.
+    fn room_for_offers(&mut self, oldest: u32) -> usize {
         self.offers.retain(|open| open.second >= oldest);
-        self.offers.extend(passed);
-        let beyond = self.offers.len().saturating_sub(MAX_OPEN_OFFERS);
-        self.offers.drain(..beyond);
+        MAX_OPEN_OFFERS.saturating_sub(self.offers.len())
     }
 }
 
@@ -67,13 +65,15 @@ pub(super) enum Target {
     Mate(ProcessId),
 }
 
-/// Offers that are not for browsers of ours.
+/// Offers that are not for browsers of ours, and what became of all.
 #[derive(Default)]
 pub(super) struct Elsewhere {
     /// For sisters.
     pub(super) sisters: Vec<(Key, Offer)>,
     /// For a browser of a mate each.
     pub(super) mates: Vec<(ProcessId, PeerId, Offer)>,
+    /// How many offers found somebody, here or elsewhere.
+    pub(super) passed: usize,
 }
 
 /// Offers that a browser hands in.
@@ -364,10 +364,11 @@ impl Swarm {
     ) -> Elsewhere {
         let Post { from, info_hash, mut offers } = post;
         let mut elsewhere = Elsewhere::default();
-        if offers.is_empty() {
-            return elsewhere;
-        }
-        let Some(peer_id) = self.browser_at(&from) else { return elsewhere };
+        let offerer = self.browsers.as_mut().and_then(|browsers| browsers.roster.get_mut(&from));
+        let Some(offerer) = offerer.filter(|_| !offers.is_empty()) else { return elsewhere };
+        // The answer to one more could not come back: it would only trouble whoever is shown it.
+        offers.truncate(offerer.room_for_offers(second.saturating_sub(lifetime)));
+        let peer_id = offerer.peer_id;
         let (here, there) =
             (self.browsers_len().saturating_sub(1), self.mates.as_ref().map_or(0, |mates| mates.tabs_len()));
         if let Some(visiting) = &self.visiting {
@@ -399,8 +400,9 @@ impl Swarm {
                 all.push(passed(id, Target::Socket(*to)));
             }
         }
+        elsewhere.passed = all.len();
         if let Some(offerer) = browsers.roster.get_mut(&from) {
-            offerer.pass(all.into_iter(), second.saturating_sub(lifetime));
+            offerer.offers.append(&mut all);
         }
         elsewhere
     }

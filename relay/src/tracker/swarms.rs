@@ -18,7 +18,7 @@ use fastrand::Rng;
 use hashbrown::hash_map::Entry;
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 use tokio::sync::{broadcast, mpsc};
@@ -120,6 +120,8 @@ pub struct Swarms {
     pub(super) at_mates: AtomicUsize,
     /// Where the clock of the guests begins.
     pub(super) begun: Instant,
+    /// Offers of browsers that found somebody, and those that did not.
+    pub(super) offers: [AtomicU64; 2],
 }
 
 impl Swarms {
@@ -147,7 +149,16 @@ impl Swarms {
             fleet: OnceLock::new(),
             at_mates: AtomicUsize::new(0),
             begun: Instant::now(),
+            offers: Default::default(),
         }
+    }
+
+    /// How many offers of browsers were passed to others since the start, and how many were not: there was nobody, or the
+    /// browser had too many that nobody has answered.
+    #[must_use]
+    pub fn offers(&self) -> (u64, u64) {
+        let [passed, dropped] = &self.offers;
+        (passed.load(Ordering::Relaxed), dropped.load(Ordering::Relaxed))
     }
 
     /// Tells of every change from now on; a slow listener loses the oldest.
