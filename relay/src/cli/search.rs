@@ -105,20 +105,24 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Each torrent once, by who proved it alive last; those that wait for their first seed at the end.
+/// Each torrent once. Every supernode has its turn: the first of each answer, then the second of each, so that one that claims
+/// much cannot crowd out the others; among those by who proved it alive last, those that wait for their first seed at the end.
 fn merged<'a>(answers: impl Iterator<Item = (&'a str, Vec<Hit>)>, limit: usize) -> Vec<(&'a str, Hit)> {
-    let mut all: HashMap<InfoHash, (&str, Hit)> = HashMap::new();
+    let mut all: HashMap<InfoHash, (usize, &str, Hit)> = HashMap::new();
     let age = |hit: &Hit| hit.seed_seen.unwrap_or(u64::MAX);
     for (url, hits) in answers {
-        for hit in hits {
+        for (place, hit) in hits.into_iter().enumerate() {
             let known = all.get(&hit.info_hash);
-            if known.is_none_or(|(_, known)| age(&hit) < age(known)) {
-                all.insert(hit.info_hash, (url, hit));
+            let place = known.map_or(place, |(known, ..)| place.min(*known));
+            if known.is_none_or(|(_, _, known)| age(&hit) < age(known)) {
+                all.insert(hit.info_hash, (place, url, hit));
+            } else if let Some(known) = all.get_mut(&hit.info_hash) {
+                known.0 = place;
             }
         }
     }
     let mut hits: Vec<_> = all.into_values().collect();
-    hits.sort_by_key(|(_, hit)| (age(hit), hit.info_hash.0));
+    hits.sort_by_key(|(place, _, hit)| (*place, age(hit), hit.info_hash.0));
     hits.truncate(limit);
-    hits
+    hits.into_iter().map(|(_, url, hit)| (url, hit)).collect()
 }
