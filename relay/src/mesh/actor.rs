@@ -379,10 +379,8 @@ impl Actor {
         let supernodes = self.settings.supernodes.clone();
         tokio::spawn(async move {
             let Ok(_turn) = requests.acquire().await else { return };
-            for lost in lost {
-                if let Err(reason) = network::replace(&planting, &supernodes, &info_hash, &lost).await {
-                    info!(torrent = %info_hash, %lost, %reason, "no node takes the place of a lost sister; trying again");
-                }
+            if let Err(reason) = network::replace(&planting, &supernodes, &info_hash, &lost).await {
+                info!(torrent = %info_hash, %reason, "no node takes the place of a lost sister; trying again");
             }
         });
     }

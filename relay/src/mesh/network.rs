@@ -27,7 +27,7 @@ pub(super) async fn receipts(supernodes: &[String], info_hash: &InfoHash) -> Vec
     receipts
 }
 
-/// Has a node take the place of a lost sister.
+/// Has nodes take the places of lost sisters.
 ///
 /// # Errors
 /// Why none does.
@@ -35,7 +35,7 @@ pub(super) async fn replace(
     planting: &Planting,
     supernodes: &[String],
     info_hash: &InfoHash,
-    lost: &Key,
+    lost: &[Key],
 ) -> Result<(), String> {
     let client = client::new(Duration::from_secs(20))?;
     sisters::replace(&client, planting, supernodes, info_hash, lost).await.map(drop)

@@ -45,8 +45,9 @@ pub async fn offered(
     nodes
 }
 
-/// Finds a node that takes the place of the sister `lost`, has it adopt the torrent, and names it in our receipts, which the
-/// supernodes then hear of. The other sisters are told by peer-sharing; they call [`Planting::set_sisters`].
+/// Finds nodes that take the places of the sisters `lost`, has them adopt the torrent, and names them in our receipts, which the
+/// supernodes then hear of. The other sisters are told by peer-sharing; they call [`Planting::set_sisters`]. Returns those that
+/// were found, perhaps fewer.
 ///
 /// # Errors
 /// Why there is no new sister, for the log.
@@ -55,14 +56,26 @@ pub async fn replace(
     planting: &Planting,
     supernodes: &[String],
     info_hash: &InfoHash,
-    lost: &Key,
-) -> Result<NodeEntry, String> {
-    let sisters: Vec<Key> = planting.sisters(info_hash).into_iter().filter(|sister| sister != lost).collect();
+    lost: &[Key],
+) -> Result<Vec<NodeEntry>, String> {
+    // None of those that are lost is named to the new ones: they would wait for it.
+    let mut sisters: Vec<Key> =
+        planting.sisters(info_hash).into_iter().filter(|sister| !lost.contains(sister)).collect();
     let mut not = sisters.clone();
-    not.extend([*lost, planting.key()]);
-    let mut reasons = Vec::new();
-    for node in offered(client, supernodes, info_hash, &not).await.into_iter().take(TRIES) {
-        let request = |at| planting.adoption(info_hash, node.key, &sisters, at);
+    not.extend(lost);
+    not.push(planting.key());
+    let offered = offered(client, supernodes, info_hash, &not).await;
+    // Each is told of the others from the beginning, so that their receipts name all. If one that was named refuses,
+    // peer-sharing finds out who came instead.
+    let mut planned: Vec<Key> = offered.iter().take(lost.len()).map(|node| node.key).collect();
+    let (mut new, mut reasons) = (Vec::new(), Vec::new());
+    for node in offered.into_iter().take(lost.len() + TRIES) {
+        if new.len() == lost.len() {
+            break;
+        }
+        planned.retain(|key| *key != node.key);
+        let others: Vec<Key> = sisters.iter().chain(&planned).copied().collect();
+        let request = |at| planting.adoption(info_hash, node.key, &others, at);
         let Some(first) = request(None) else {
             return Err("no lease runs here that a sister could take part in".into());
         };
@@ -74,14 +87,16 @@ pub async fn replace(
         }
         match adopted {
             Ok(()) => {
-                let mut all = sisters.clone();
-                all.push(node.key);
-                planting.set_sisters(info_hash, &all).map_err(|problem| problem.to_string())?;
-                info!(torrent = %info_hash, node = %node.key, %lost, "a new sister took the place of a lost one");
-                return Ok(node);
+                sisters.push(node.key);
+                planting.set_sisters(info_hash, &sisters).map_err(|problem| problem.to_string())?;
+                info!(torrent = %info_hash, node = %node.key, "a new sister took the place of a lost one");
+                new.push(node);
             }
             Err(reason) => reasons.push(format!("{}: {reason}", node.url)),
         }
+    }
+    if !new.is_empty() {
+        return Ok(new);
     }
     if reasons.is_empty() {
         return Err("the supernodes know no other living node that takes torrents".into());

@@ -184,6 +184,18 @@ impl Sharing {
         swarms
     }
 
+    /// A sister is there: torrents that lack nodes may lack none any more, and then receipts are to name who is there.
+    pub(super) fn look_again(&mut self, now: Time, key: Key) {
+        let Some(sister) = self.sisters.get(&key) else { return };
+        let uneasy = |hash: &&InfoHash| self.torrents.get(*hash).is_some_and(|torrent| torrent.asked > 0);
+        let uneasy: Vec<InfoHash> = sister.shares.keys().filter(uneasy).copied().collect();
+        for info_hash in uneasy {
+            // Time for both to show their receipts; spread, since there may be many torrents.
+            let pause = Duration::from_millis(self.rng.u64(3_000..8_000));
+            self.agenda.set(Timer::Torrent(info_hash), now + pause);
+        }
+    }
+
     /// Looks whether all nodes of a torrent are there.
     pub(super) fn check(&mut self, now: Time, info_hash: InfoHash) {
         let wall = self.wall(now);
@@ -217,10 +229,14 @@ impl Sharing {
         let missing = torrent.named.len().saturating_sub(living.len());
         let lost: Vec<Key> = torrent.named.iter().filter(|key| !living.contains(key)).copied().collect();
         if missing == 0 {
-            if !lost.is_empty() && !young {
+            let renamed = !lost.is_empty() && !young;
+            // Planted where a named sister was dead already: those that are there are named once that is sure.
+            let sure = (torrent.since + self.config.lost).since(now) + self.config.hurry;
+            if renamed {
                 self.outputs.push_back(Output::Rename { info_hash, sisters: living });
             }
-            let pause = self.about(CALM);
+            let calm = self.about(CALM);
+            let pause = if lost.is_empty() || renamed { calm } else { sure };
             if let Some(torrent) = self.torrents.get_mut(&info_hash) {
                 (torrent.asked, torrent.replace) = (0, (now, 0));
             }

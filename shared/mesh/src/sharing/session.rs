@@ -206,6 +206,7 @@ impl Sharing {
         self.agenda.set(Timer::Connection(connection), Time::NEVER);
         self.send(now, connection, &Message::Resume(resume));
         self.set_timer(key);
+        self.look_again(now, key);
     }
 
     fn message(&mut self, now: Time, connection: ConnectionId, key: Key, message: Message) {
