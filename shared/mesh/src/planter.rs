@@ -375,7 +375,8 @@ impl Planter {
     fn ask_next(&mut self) {
         while self.asking < ASKED_AT_ONCE {
             let Some(supernode) = self.to_ask.pop_front() else { break };
-            let count = (self.wish.nodes * 2).min(MAX_NODES * 2);
+            // Not only as many as are wanted: of those that a supernode takes for living some may have died since.
+            let count = MAX_NODES * 2;
             self.asking += 1;
             self.outputs.push_back(Output::AskNodes { supernode, count });
         }
