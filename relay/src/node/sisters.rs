@@ -1,7 +1,7 @@
 //! The way from a node to its sisters: who a key is, and who takes a lost sister's place.
 //!
 //! Asks the supernodes and the node that is to take the place. When a sister counts as lost, and which of the others acts
-//! (the one with the smallest key, so that it happens once), is peer-sharing's judgement.
+//! (the one with the smallest key, so that it happens once, then the next), is peer-sharing's judgement.
 
 use super::Planting;
 use super::client;

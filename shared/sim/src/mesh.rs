@@ -232,6 +232,12 @@ impl MeshWorld {
         self.nodes.get(node).map_or(Key([0; 32]), |node| node.identity.key())
     }
 
+    /// The sisters that a node's receipt names.
+    #[must_use]
+    pub fn named(&self, node: usize, info_hash: &InfoHash) -> Option<Vec<Key>> {
+        Some(self.nodes.get(node)?.receipts.get(info_hash)?.sisters.clone())
+    }
+
     /// A node's state machine, which must be alive, to be given commands; [`Self::drive`] follows.
     pub fn sharing(&mut self, node: usize) -> Option<&mut Sharing> {
         self.nodes.get_mut(node).and_then(|node| node.sharing.as_mut())
@@ -329,11 +335,7 @@ impl MeshWorld {
                 self.asked += 1;
                 self.later(self.latency * 2, Event::Found(node, info_hash));
             }
-            Output::Replace { info_hash, lost } => {
-                for lost in lost {
-                    self.replace(node, info_hash, lost);
-                }
-            }
+            Output::Replace { info_hash, lost } => self.replace(node, info_hash, &lost),
             Output::Rename { info_hash, sisters } => {
                 self.renamed += 1;
                 self.plant_on(info_hash, node, &sisters, PLANTER);
@@ -341,26 +343,32 @@ impl MeshWorld {
         }
     }
 
-    fn replace(&mut self, node: usize, info_hash: InfoHash, lost: Key) {
+    fn replace(&mut self, node: usize, info_hash: InfoHash, lost: &[Key]) {
         if !self.supernodes {
             return;
         }
-        let Some(receipt) = self.nodes.get(node).and_then(|node| node.receipts.get(&info_hash)) else {
-            return;
-        };
-        let mut sisters: Vec<Key> = receipt.sisters.iter().copied().filter(|key| *key != lost).collect();
+        let Some(mut sisters) = self.named(node, &info_hash) else { return };
+        sisters.retain(|key| !lost.contains(key));
         let holds = |other: &usize| {
             self.nodes
                 .get(*other)
                 .is_none_or(|node| node.sharing.is_none() || node.receipts.contains_key(&info_hash))
         };
-        let fit: Vec<usize> = (0..self.nodes.len())
+        let mut fit: Vec<usize> = (0..self.nodes.len())
             .filter(|other| *other != node && self.reach(node, *other) && !holds(other))
             .collect();
-        let Some(new) = self.rng.choice(fit) else { return };
-        self.replaced += 1;
-        sisters.extend([self.key(node), self.key(new)]);
-        self.plant_on(info_hash, new, &sisters, PLANTER);
+        self.rng.shuffle(&mut fit);
+        fit.truncate(lost.len());
+        if fit.is_empty() {
+            return;
+        }
+        self.replaced += fit.len();
+        // Each is told of the others from the beginning.
+        sisters.push(self.key(node));
+        sisters.extend(fit.iter().map(|new| self.key(*new)));
+        for new in fit {
+            self.plant_on(info_hash, new, &sisters, PLANTER);
+        }
         self.plant_on(info_hash, node, &sisters, PLANTER);
     }
 

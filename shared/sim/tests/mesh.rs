@@ -170,6 +170,82 @@ fn a_split_heals_without_a_storm_and_nothing_is_told_twice() {
 }
 
 #[test]
+fn halves_that_each_replaced_the_other_become_one_again_with_every_peer_once() {
+    const HALF: usize = 5;
+    const NODES: usize = 2 * HALF;
+    const TORRENTS: u8 = 20;
+    let hash = |torrent: u8| InfoHash([torrent + 1; 20]);
+    for seed in 0..10 {
+        let mut world = world(NODES, seed);
+        // Each torrent on two nodes of one half and one of the other; with supernodes in both halves, each finds others for
+        // those it lost.
+        for torrent in 0..TORRENTS {
+            let first = usize::from(torrent) % HALF;
+            world.plant(hash(torrent), &[first, (first + 1) % HALF, HALF + first]);
+        }
+        for number in 0..200 {
+            let torrent = (number % u16::from(TORRENTS)) as u8;
+            let first = usize::from(torrent) % HALF;
+            world.come(
+                [first, HALF + first][usize::from(number / 100)],
+                hash(torrent),
+                peer(number),
+                number < 20,
+            );
+        }
+        world.run(secs(60));
+        let totals = |world: &mut MeshWorld| {
+            let all = (0..NODES).map(|node| counters(world, node));
+            all.fold((0, 0), |(sent, told), one| (sent + one.sent, told + one.told))
+        };
+        let whole = world.connections();
+        assert_eq!(world.replaced, 0, "seed {seed}");
+
+        for node in HALF..NODES {
+            world.nodes[node].part = 1;
+        }
+        let (before, _) = totals(&mut world);
+        world.run(secs(300));
+        let (apart, told) = totals(&mut world);
+        let (replaced, asked) = (world.replaced, world.asked);
+        assert!(replaced >= usize::from(TORRENTS), "seed {seed}: both halves looked for others: {replaced}");
+
+        for node in HALF..NODES {
+            world.nodes[node].part = 0;
+        }
+        world.run(secs(120));
+        let (healed, told_after) = totals(&mut world);
+        assert!(world.connections() >= whole, "seed {seed}: within two minutes");
+        assert_eq!(world.replaced, replaced, "seed {seed}: nobody is replaced who is there");
+        for torrent in 0..TORRENTS {
+            let holders: Vec<usize> =
+                (0..NODES).filter(|node| world.nodes[*node].swarms.contains_key(&hash(torrent))).collect();
+            for node in holders {
+                let now = world.now;
+                let known = world.sharing(node).unwrap().holders(now, &hash(torrent));
+                assert!(known.len() <= 7, "seed {seed}: {known:?}");
+                let swarm = &world.nodes[node].swarms[&hash(torrent)];
+                // Guests are keyed by contact; what is to be seen is that none is missing and none is counted twice.
+                let guests = swarm.guests.counts(|contact| swarm.own.contains_key(contact));
+                let own = swarm.own.len() as u32;
+                assert_eq!(own + guests.peers(), 10, "seed {seed}: node {node}, torrent {torrent}");
+            }
+        }
+        let (quiet, loud) = (apart - before, healed - apart);
+        println!(
+            "seed {seed}: {replaced} replaced; {quiet} messages in 300 s apart, {loud} in 120 s after; told {}; asked {asked}",
+            told_after - told
+        );
+        // Each node with each other one at most: a handshake, receipts, a batch or two, signs of life.
+        let pairs = NODES as u64 * (NODES as u64 - 1);
+        assert!(loud < 15 * pairs, "seed {seed}: {loud} messages are a storm");
+        world.run(secs(120));
+        let (later, _) = totals(&mut world);
+        assert!(later - healed < 8 * pairs, "seed {seed}: it calms down: {}", later - healed);
+    }
+}
+
+#[test]
 fn a_node_that_is_not_heard_of_is_replaced_within_two_minutes() {
     for seed in 0..10 {
         let mut world = three(6, seed);
@@ -194,6 +270,33 @@ fn a_node_that_is_not_heard_of_is_replaced_within_two_minutes() {
         assert_eq!(world.connections(), 3, "seed {seed}: the newcomer has met both");
         let newcomer = (3..6).find(|node| guests(&world, *node) > 0).expect("it was told");
         assert_eq!(guests(&world, newcomer), 2, "seed {seed}");
+    }
+}
+
+#[test]
+fn after_two_of_three_nodes_died_the_receipts_of_three_name_each_other_within_two_minutes() {
+    for seed in 0..20 {
+        let mut world = three(6, seed);
+        world.kill(1);
+        // The second dies before the first counts as lost, or with a replacement under way, or after it.
+        world.run(secs(seed * 8));
+        world.kill(2);
+        world.run(secs(125));
+        let now = world.now;
+        let lives = |world: &mut MeshWorld, node: usize| world.nodes[node].sharing.is_some();
+        let holders: Vec<usize> =
+            (0..6).filter(|node| lives(&mut world, *node) && world.named(*node, &HASH).is_some()).collect();
+        assert_eq!(holders.len(), 3, "seed {seed}");
+        for node in &holders {
+            let others: BTreeSet<Key> =
+                holders.iter().filter(|other| *other != node).map(|other| world.key(*other)).collect();
+            let named: BTreeSet<Key> = world.named(*node, &HASH).unwrap().into_iter().collect();
+            assert_eq!(named, others, "seed {seed}: the receipt of node {node}");
+            let known = world.sharing(*node).unwrap().holders(now, &HASH);
+            let living: BTreeSet<Key> =
+                known.into_iter().filter(|(_, lives)| *lives).map(|(key, _)| key).collect();
+            assert_eq!(living, others, "seed {seed}: whom node {node} knows");
+        }
     }
 }
 

@@ -18,6 +18,12 @@ const CALM: Duration = Duration::from_secs(600);
 const UNEASY: [u64; 6] = [1, 3, 8, 15, 30, 60];
 /// How long to wait for a replacement before another is sought; doubled each time.
 const REPLACE_AGAIN: Duration = Duration::from_secs(60);
+/// So long after a torrent came here its receipt names sisters that have not appeared though as many others have: its planter
+/// may still be on the way to them.
+const APPEAR: Duration = Duration::from_secs(30);
+/// How long the node with the smallest key has to seek a replacement before the one with the next key does: the first may not
+/// know yet that a sister is lost, or not wish to.
+const TURN: Duration = Duration::from_secs(12);
 
 /// Why a receipt of a sister brings nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -163,7 +169,7 @@ impl Sharing {
         let swarms = self.took_leave(key);
         for info_hash in swarms {
             // Spread: many torrents may have lost her.
-            let pause = Duration::from_millis(self.rng.u64(..10_000));
+            let pause = Duration::from_millis(self.rng.u64(..5_000));
             self.agenda.set(Timer::Torrent(info_hash), now + pause);
         }
     }
@@ -229,16 +235,18 @@ impl Sharing {
         let missing = torrent.named.len().saturating_sub(living.len());
         let lost: Vec<Key> = torrent.named.iter().filter(|key| !living.contains(key)).copied().collect();
         if missing == 0 {
-            let renamed = !lost.is_empty() && !young;
+            let settled = torrent.since + APPEAR;
+            let renamed = !lost.is_empty() && settled <= now;
             // Planted where a named sister was dead already: those that are there are named once that is sure.
-            let sure = (torrent.since + self.config.lost).since(now) + self.config.hurry;
+            let sure = settled.since(now) + self.config.hurry;
             if renamed {
                 self.outputs.push_back(Output::Rename { info_hash, sisters: living });
             }
             let calm = self.about(CALM);
             let pause = if lost.is_empty() || renamed { calm } else { sure };
             if let Some(torrent) = self.torrents.get_mut(&info_hash) {
-                (torrent.asked, torrent.replace) = (0, (now, 0));
+                (torrent.asked, torrent.lacks, torrent.replace) = (0, None, (now, 0));
+                torrent.sought.clear();
             }
             self.agenda.set(Timer::Torrent(info_hash), now + pause);
             return;
@@ -246,18 +254,28 @@ impl Sharing {
         if strangers > 0 || !young {
             self.outputs.push_back(Output::Find(info_hash));
         }
-        // One of those that are left does it: the one with the smallest key.
-        let first = living.iter().all(|key| self.key < *key);
+        // One of those that are left does it: the one with the smallest key, or who is next if that one does not.
+        let before = living.iter().filter(|key| **key < self.key).count();
         let Some(torrent) = self.torrents.get_mut(&info_hash) else { return };
         let step = UNEASY.get(torrent.asked as usize).or(UNEASY.last()).copied().unwrap_or(60);
         torrent.asked = torrent.asked.saturating_add(1);
-        if missing > expected && first && torrent.replace.0 <= now {
-            let (_, times) = torrent.replace;
-            torrent.replace = (now + REPLACE_AGAIN * (1 << times.min(5)), times.saturating_add(1));
-            self.outputs.push_back(Output::Replace { info_hash, lost });
+        let mut next = Time::NEVER;
+        if missing > expected {
+            let turn = *torrent.lacks.get_or_insert(now) + TURN * u32::try_from(before).unwrap_or(u32::MAX);
+            let (again, times) = torrent.replace;
+            let mut lost = lost;
+            if again > now {
+                lost.retain(|key| !torrent.sought.contains(key));
+            }
+            if turn <= now && !lost.is_empty() {
+                torrent.sought.extend(&lost);
+                torrent.replace = (now + REPLACE_AGAIN * (1 << times.min(5)), times.saturating_add(1));
+                self.outputs.push_back(Output::Replace { info_hash, lost });
+            }
+            next = if turn > now { turn } else { torrent.replace.0 };
         }
         let pause = self.about(Duration::from_secs(step));
-        self.agenda.set(Timer::Torrent(info_hash), now + pause);
+        self.agenda.set(Timer::Torrent(info_hash), next.min(now + pause));
     }
 }
 

@@ -259,7 +259,11 @@ impl Sharing {
         let torrent =
             self.torrents.entry(info_hash).or_insert_with(|| Torrent::new(now, Vec::new(), BTreeSet::new()));
         let news = torrent.receipt != longest;
-        (torrent.receipt, torrent.named) = (longest, named.clone());
+        torrent.receipt = longest;
+        // Who is named anew has time to appear.
+        torrent.sought.extend(named.difference(&torrent.named));
+        torrent.sought.retain(|key| named.contains(key));
+        torrent.named.clone_from(&named);
         let involved: BTreeSet<Key> = torrent.holders.union(&named).copied().collect();
         for key in involved {
             if let Some(sister) = self.sister(now, key) {

@@ -41,7 +41,11 @@ pub(super) struct Torrent {
     pub(super) since: Time,
     /// How often supernodes were asked in vain.
     pub(super) asked: u32,
-    /// When the next replacement may be sought, and how many were sought.
+    /// Since when it is known to lack nodes, if it does.
+    pub(super) lacks: Option<Time>,
+    /// For whom replacements were sought, and who was named since.
+    pub(super) sought: BTreeSet<Key>,
+    /// When replacements may be sought for the same again, and how often they were.
     pub(super) replace: (Time, u32),
     own: BTreeMap<Contact, Own>,
     gone: BTreeMap<Contact, u64>,
@@ -71,6 +75,8 @@ impl Torrent {
             waits: false,
             since: now,
             asked: 0,
+            lacks: None,
+            sought: BTreeSet::new(),
             replace: (now, 0),
             own: BTreeMap::new(),
             gone: BTreeMap::new(),
