@@ -22,7 +22,11 @@ impl Nats {
     /// # Panics
     /// When it is not installed or does not start within half a minute.
     pub async fn start(scene: &Scene) -> Self {
-        let port = crate::ports::free();
+        Self::start_at(scene, crate::ports::free()).await
+    }
+
+    /// Starts it at a port that processes have been told before.
+    pub async fn start_at(scene: &Scene, port: u16) -> Self {
         Self { port, process: launch(scene, port).await }
     }
 

@@ -179,6 +179,16 @@ impl Process {
         let _ = Command::new("kill").arg("-INT").arg(self.pid.to_string()).status().await;
     }
 
+    /// Lets it hang (SIGSTOP) until [`Process::resume`]: its sockets stay open and answer nothing.
+    pub async fn pause(&self) {
+        let _ = Command::new("kill").arg("-STOP").arg(self.pid.to_string()).status().await;
+    }
+
+    /// Lets it go on.
+    pub async fn resume(&self) {
+        let _ = Command::new("kill").arg("-CONT").arg(self.pid.to_string()).status().await;
+    }
+
     /// Ends it at once (SIGKILL), as a crash does.
     pub async fn kill(&mut self) {
         let _ = self.child.kill().await;

@@ -201,3 +201,102 @@ async fn tabs_at_two_processes_exchange_directly() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_starts_before_nats_serves_alone_and_joins_when_it_is_there() {
+    scene::run(async |s| {
+        let key = s.path("key").display().to_string();
+        let wrong = ["up", "--fleet", "http://127.0.0.1:1", "--key", &key, "--listen", "127.0.0.1:0"];
+        let ended = anatomic::run(s, "wrong", &wrong).await;
+        assert!(ended.code != 0 && ended.stderr.contains("nats://host:4222"), "{}", ended.stderr);
+
+        let port = ports::free();
+        let url = format!("nats://127.0.0.1:{port}");
+        let options = ["--fleet", &url, "--key", &key];
+        let mut one = Anatomic::up_with(s, &options).await;
+        announce(&one, &"ab".repeat(20), 7_001, 0).await;
+        let (status, body) = get(&one, "/healthz").await.expect("an answer");
+        assert!(status == 200 && String::from_utf8_lossy(&body).contains("alone"));
+        let log = one.process().log().clone();
+        let told = async || log.tail().contains("the fleet's bus is not there") && log.tail().contains(&url);
+        wait("the host is told", told).await;
+        let _nats = Nats::start_at(s, port).await;
+        let two = Anatomic::start(s, "two", "node", &options).await;
+        for process in [&one, &two] {
+            wait("they meet", async || metric(process, "fleet_processes").await == Some(2)).await;
+        }
+        let (_, body) = get(&one, "/healthz").await.expect("an answer");
+        assert_eq!(body, b"ok\n");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_sister_node_knows_is_known_at_every_process() {
+    scene::run(async |s| {
+        let mut fleet = Fleet::start(s).await;
+        let supernode = fleet.processes[0].url();
+        let sister = Anatomic::start(s, "sister", "node", &["--supernode", &supernode]).await;
+        let (original, _) = plant(s, &fleet, 85, MIB).await;
+        let hash = &original.info_hash;
+        let planted = async || metric(&sister, "planted_torrents").await == Some(1);
+        wait("the sister has it, too", planted).await;
+        announce(&sister, hash, 7_001, 0).await;
+        fleet
+            .all("each names the sister's seed", async |process| {
+                names(&announce(process, hash, 0, 1).await, 7_001)
+                    && scrape(process, hash).await.is_some_and(|(seeds, _)| seeds == 1)
+            })
+            .await;
+        // The one who speaks to her dies: the next does.
+        announce(&fleet.processes[2], hash, 7_003, 5).await;
+        wait("she knows the fleet's", async || names(&announce(&sister, hash, 0, 1).await, 7_003)).await;
+        announce(&sister, hash, 7_002, 5).await;
+        fleet
+            .all("and a leech that came later", async |process| {
+                names(&announce(process, hash, 0, 1).await, 7_002)
+            })
+            .await;
+        fleet.processes[0].process().kill().await;
+        let rest = &fleet.processes[1..];
+        wait("another speaks", async || metric(&rest[0], "fleet_speaks").await == Some(1)).await;
+        for process in rest {
+            wait("classic peers stay", async || names(&announce(process, hash, 0, 1).await, 7_001)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nats_server_that_hangs_stops_nobody_and_costs_no_memory() {
+    scene::run(async |s| {
+        let mut fleet = Fleet::start(s).await;
+        let (original, _) = plant(s, &fleet, 86, MIB).await;
+        let hash = &original.info_hash;
+        fleet
+            .all("it is planted", async |process| metric(process, "planted_torrents").await == Some(1))
+            .await;
+        let before = fleet.processes[0].process().rss();
+        fleet.nats.process().pause().await;
+        let begun = Instant::now();
+        let mut sent = 0_u16;
+        while begun.elapsed() < Duration::from_secs(6) {
+            for _ in 0..100 {
+                announce(&fleet.processes[usize::from(sent % 2)], hash, 10_000 + sent % 2_000, 5).await;
+                sent += 1;
+            }
+        }
+        assert_eq!(scrape(&fleet.processes[0], hash).await.map(|(seeds, _)| seeds), Some(0), "it answers");
+        let grown = fleet.processes[0].process().rss().saturating_sub(before);
+        assert!(grown < 32 * MIB, "grew by {grown} bytes while the bus hung");
+        fleet.nats.process().resume().await;
+        let known = u64::from(sent.min(2_000));
+        fleet
+            .all("all know the whole swarm", async |process| scrape(process, hash).await == Some((0, known)))
+            .await;
+        fleet
+            .all("and each other", async |process| metric(process, "fleet_processes").await == Some(3))
+            .await;
+    })
+    .await;
+}

@@ -3,14 +3,14 @@
 //! The bus is [`super::bus`]'s, torrents are written down by [`super::torrents`].
 
 use super::bus::{Bus, Input};
-use super::torrents::{self, Agreed};
+use super::torrents::{Agreed, Torrents};
 use super::{Settings, Status};
 use crate::node::{Planting, PlantingChange};
-use crate::tracker::fleet::ToMate;
+use crate::tracker::fleet::{Kind, ToMate};
 use crate::tracker::{Swarms, Tracker};
 use anatomic_core::{InfoHash, Time};
 use anatomic_mesh::fleet::message::{Digest, MAX_HASHES};
-use anatomic_mesh::fleet::{Config, Fleet, Output, Planted};
+use anatomic_mesh::fleet::{Config, Fleet, Output, ProcessId, Visit};
 use anatomic_mesh::sharing::contact::Packed;
 use anatomic_mesh::sharing::message::SwarmNews;
 use anatomic_mesh::sharing::{Contact, SharedPeer};
@@ -23,6 +23,10 @@ use tracing::{info, warn};
 
 /// How often changes are told.
 const BATCH: Duration = Duration::from_millis(200);
+/// How often it is handed on what sisters say.
+const VISITS: Duration = Duration::from_secs(1);
+/// The host is told if the bus is not there so long after the start.
+const LATE: Duration = Duration::from_secs(3);
 /// How often it is looked in which swarms our bridge takes part.
 const LOOK: Duration = Duration::from_secs(2);
 /// A part of a recital goes out this often.
@@ -47,7 +51,9 @@ pub(super) struct Actor {
     reciting: Option<usize>,
     digests: Vec<(InfoHash, Digest)>,
     agreed: Agreed,
-    torrents: mpsc::UnboundedSender<(InfoHash, Box<Planted>)>,
+    torrents: Torrents,
+    /// Who hands on what sisters say, and with which recital that began.
+    visits: Option<(ProcessId, u64)>,
 }
 
 impl Actor {
@@ -64,7 +70,7 @@ impl Actor {
         let agreed: Agreed = Arc::new(Mutex::new(HashMap::new()));
         Self {
             fleet: Fleet::new(Config::default(), settings.id, started),
-            torrents: torrents::start(planting.clone(), agreed.clone()),
+            torrents: Torrents::start(planting.clone(), agreed.clone()),
             settings,
             bus,
             planting,
@@ -76,6 +82,7 @@ impl Actor {
             reciting: None,
             digests: Vec::new(),
             agreed,
+            visits: None,
         }
     }
 
@@ -88,7 +95,11 @@ impl Actor {
             timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             timer
         };
-        let (mut batch, mut look, mut part) = (timer(BATCH), timer(LOOK), timer(PART));
+        let (mut batch, mut look, mut part, mut visits) =
+            (timer(BATCH), timer(LOOK), timer(PART), timer(VISITS));
+        let late = tokio::time::sleep(LATE);
+        tokio::pin!(late);
+        let mut met = false;
         loop {
             self.carry_out().await;
             self.show();
@@ -96,7 +107,8 @@ impl Actor {
             tokio::select! {
                 input = self.bus.next() => match input {
                     Some(Input::Connected) => {
-                        info!("the fleet's bus is there");
+                        met = true;
+                        info!(at = %self.bus.place, "the fleet's bus is there");
                         self.set_connected(true);
                         self.fleet.handle_connected(self.now());
                     }
@@ -109,23 +121,22 @@ impl Actor {
                     Some(Input::Message(bytes)) => self.fleet.handle_message(self.now(), &bytes),
                     None => return warn!("the fleet's bus was closed: going on alone"),
                 },
-                Some(ToMate { mate, info_hash, from, to, is_answer, offer }) = to_mates.recv() => {
-                    if is_answer {
-                        self.fleet.answer(mate, info_hash, from, to, offer);
-                    } else {
-                        self.fleet.offer(mate, info_hash, from, to, offer);
-                    }
-                }
+                Some(ToMate { mate, info_hash, from, kind, offer }) = to_mates.recv() => match kind {
+                    Kind::Offer(to) => self.fleet.offer(mate, info_hash, from, to, offer),
+                    Kind::Answer(to) => self.fleet.answer(mate, info_hash, from, to, offer),
+                    Kind::Abroad(sister) => self.fleet.abroad(mate, info_hash, from, sister, offer),
+                },
                 change = changes.recv() => match change {
                     Ok(
                         PlantingChange::Planted(hash) | PlantingChange::Metainfo(hash)
                         | PlantingChange::Receipts(hash) | PlantingChange::Unplanted(hash),
                     ) => self.planted(hash),
-                    // Whoever asks is told of everything; until then digests differ.
-                    Err(RecvError::Lagged(_)) => {}
+                    // Nobody knows what: all are told all digests.
+                    Err(RecvError::Lagged(_)) => self.fleet.recite_again(),
                     Err(RecvError::Closed) => return,
                 },
                 _ = batch.tick() => self.tell(),
+                _ = visits.tick() => self.hand_on(),
                 _ = look.tick() => self.look_at_bridge(),
                 _ = part.tick(), if self.reciting.is_some() => self.recite(),
                 Some(done) = leaving.recv() => {
@@ -136,9 +147,19 @@ impl Actor {
                     let _ = done.send(());
                     return;
                 }
+                () = &mut late, if !met => {
+                    met = true;
+                    warn!(
+                        at = %self.bus.place,
+                        "the fleet's bus is not there: going on alone and trying again until it is"
+                    );
+                }
                 () = tokio::time::sleep(wait) => {}
             }
             self.fleet.handle_timeout(self.now());
+            for (mate, hashes) in self.torrents.next(Instant::now()) {
+                self.fleet.want(mate, hashes);
+            }
         }
     }
 
@@ -160,10 +181,14 @@ impl Actor {
 
     async fn carry_out(&mut self) {
         while let Some(output) = self.fleet.poll_output() {
-            let (now, swarms) = (Instant::now(), &self.tracker.swarms);
+            let tracker = self.tracker.clone();
+            let (now, swarms) = (Instant::now(), &tracker.swarms);
             match output {
-                Output::Send { to, bytes } => self.bus.send(to, bytes).await,
-                Output::Learned { mate, recital, swarms: news } => {
+                Output::Send { to, bytes } => drop(self.bus.send(to, bytes).await),
+                Output::Learned { mate, recital, swarms: news, visits } => {
+                    if let Some(visits) = visits {
+                        self.learn_visits(mate, recital, &visits);
+                    }
                     for news in &news {
                         // News may come before the torrent that they are about; what is blocked here is never kept.
                         if !self.planting.is_blocked(&news.info_hash) {
@@ -175,6 +200,12 @@ impl Actor {
                 Output::Gone(mate) => {
                     info!(%mate, "a process of the fleet is gone");
                     swarms.mate_gone(mate);
+                    self.torrents.gone(mate);
+                    if self.visits.is_some_and(|(by, _)| by == mate) {
+                        self.visits = None;
+                        swarms.set_speaker(None);
+                        swarms.forget_visits();
+                    }
                 }
                 Output::Recite => {
                     self.digests = self.planting.digests();
@@ -183,10 +214,7 @@ impl Actor {
                 Output::Digests(mate, theirs) => {
                     let other =
                         theirs.into_iter().filter(|(hash, digest)| self.planting.digest(hash) != *digest);
-                    let other: Vec<InfoHash> = other.map(|(hash, _)| hash).collect();
-                    for some in other.chunks(MAX_HASHES) {
-                        self.fleet.want(mate, some.to_vec());
-                    }
+                    other.for_each(|(hash, _)| self.torrents.want(mate, hash));
                 }
                 Output::Wanted(mate, hashes) => {
                     for hash in hashes {
@@ -195,18 +223,40 @@ impl Actor {
                         }
                     }
                 }
-                Output::Planted(info_hash, planted) => drop(self.torrents.send((info_hash, planted))),
+                Output::Planted(mate, info_hash, planted) => self.torrents.take(mate, info_hash, planted),
                 Output::Offer { mate, info_hash, from, to, offer } => {
                     swarms.offer_from_mate(now, mate, info_hash, from, &to, offer);
                 }
                 Output::Answer { mate, info_hash, from, to, answer } => {
                     swarms.answer_from_mate(mate, info_hash, from, &to, answer);
                 }
+                Output::Abroad { mate, info_hash, from, sister, offer } => {
+                    swarms.abroad_for_mate(now, mate, info_hash, from, sister, offer);
+                }
                 Output::Speaks(speaks) => {
                     info!(speaks, "whether this process speaks for the fleet");
+                    if speaks {
+                        self.visits = None;
+                        swarms.set_speaker(None);
+                    }
                     self.speaks.send_replace(speaks);
                 }
             }
+        }
+    }
+
+    fn learn_visits(&mut self, mate: ProcessId, recital: u64, visits: &[Visit]) {
+        if self.fleet.speaks() {
+            return;
+        }
+        let swarms = &self.tracker.swarms;
+        if self.visits != Some((mate, recital)) {
+            self.visits = Some((mate, recital));
+            swarms.forget_visits();
+            swarms.set_speaker(Some(mate));
+        }
+        for visit in visits.iter().filter(|visit| !self.planting.is_blocked(&visit.news.info_hash)) {
+            swarms.learn_visit(Instant::now(), visit);
         }
     }
 
@@ -225,8 +275,17 @@ impl Actor {
     fn tell(&mut self) {
         let now = Instant::now();
         let news = (0..Swarms::PARTS).flat_map(|part| self.tracker.swarms.take_changed(now, part));
-        for some in messages(news) {
+        for some in messages(news, SwarmNews::cost) {
             self.fleet.tell(some);
+        }
+    }
+
+    /// Hands on what sisters said anew, if it is we who speak to them.
+    fn hand_on(&mut self) {
+        let now = Instant::now();
+        let visits = (0..Swarms::PARTS).flat_map(|part| self.tracker.swarms.take_visits(now, part));
+        for some in messages(visits, visit_cost) {
+            self.fleet.hand_on(some);
         }
     }
 
@@ -253,7 +312,7 @@ impl Actor {
         let came = now.difference(&self.bridged).filter_map(|hash| self.bridge(*hash, true));
         let news: Vec<SwarmNews> = went.chain(came).collect();
         self.bridged = now;
-        for some in messages(news) {
+        for some in messages(news, SwarmNews::cost) {
             self.fleet.tell(some);
         }
     }
@@ -266,27 +325,34 @@ impl Actor {
         if last {
             news.extend(self.bridged.iter().filter_map(|hash| self.bridge(*hash, true)));
         }
-        let mut messages = messages(news);
+        let visits = self.tracker.swarms.recite_visits(Instant::now(), part);
+        let (news, visits) = (messages(news, SwarmNews::cost), messages(visits, visit_cost));
+        let mut messages: Vec<_> = news.into_iter().map(|news| (news, Vec::new())).collect();
+        messages.extend(visits.into_iter().map(|visits| (Vec::new(), visits)));
         if last || part == 0 {
             // Something has to begin it, and to end it.
-            messages.push(Vec::new());
+            messages.push(Default::default());
         }
         let count = messages.len();
-        for (number, swarms) in messages.into_iter().enumerate() {
+        for (number, (swarms, visits)) in messages.into_iter().enumerate() {
             let rest = self.digests.len().saturating_sub(MAX_HASHES / 4);
             let digests = self.digests.split_off(rest);
-            self.fleet.recite(swarms, digests, last && number + 1 == count);
+            self.fleet.recite(swarms, visits, digests, last && number + 1 == count);
         }
         self.reciting = (!last).then_some(part + 1);
     }
 }
 
+fn visit_cost(visit: &Visit) -> usize {
+    visit.news.cost() + 50
+}
+
 /// Puts news into messages that are not too long.
-fn messages(news: impl IntoIterator<Item = SwarmNews>) -> Vec<Vec<SwarmNews>> {
-    let mut messages: Vec<Vec<SwarmNews>> = Vec::new();
+fn messages<T>(news: impl IntoIterator<Item = T>, cost: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut messages: Vec<Vec<T>> = Vec::new();
     let mut length = 0;
     for news in news {
-        let cost = news.cost();
+        let cost = cost(&news);
         match messages.last_mut().filter(|last| length + cost <= LENGTH && last.len() < SWARMS) {
             Some(last) => last.push(news),
             None => {

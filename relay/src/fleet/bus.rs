@@ -6,15 +6,21 @@ use anatomic_mesh::Key;
 use anatomic_mesh::fleet::ProcessId;
 use async_nats::{Client, ConnectOptions, Event, ServerAddr, Subscriber};
 use futures_util::StreamExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
 /// Longest pause between attempts to connect.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Messages that wait for us; the client drops more, and numbers show that they are missing.
-const QUEUE: usize = 16 * 1024;
-/// How long the client may take to accept a message; it waits while there is no connection.
+/// Messages that wait in the client until our reader takes them, which waits for nobody.
+const QUEUE: usize = 1_024;
+/// Bytes that wait for the task of the fleet; what comes beyond is dropped, and [`Input::Missed`] says so.
+const INBOX: usize = 64 << 20;
+/// Messages that wait in the client to be sent.
+const OUTBOX: usize = 64;
+/// How long the client may take to accept a message; after that none waits until one is accepted.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What comes from the bus.
@@ -31,11 +37,24 @@ pub(super) enum Input {
 
 /// The bus.
 pub(super) struct Bus {
+    /// Where it is, for people: without passwords.
+    pub(super) place: String,
     client: Client,
     subject: String,
+    inputs: mpsc::UnboundedReceiver<Input>,
+    held: Arc<AtomicUsize>,
+    /// The last message was not accepted in time.
+    stuck: bool,
+}
+
+/// Takes what comes at once, so that the client never waits for us, and holds so much of it and no more.
+struct Reader {
     all: Subscriber,
     own: Subscriber,
     events: mpsc::UnboundedReceiver<Event>,
+    inputs: mpsc::UnboundedSender<Input>,
+    held: Arc<AtomicUsize>,
+    missed: bool,
 }
 
 impl Bus {
@@ -46,6 +65,11 @@ impl Bus {
         let servers = servers.collect::<Result<Vec<_>, _>>().map_err(|error| {
             format!("--fleet names no NATS server: {error}; write it as nats://host:4222")
         })?;
+        let place: Vec<String> = servers
+            .iter()
+            .map(|server| format!("{}://{}:{}", server.scheme(), server.host(), server.port()))
+            .collect();
+        let place = place.join(", ");
         let (sender, events) = mpsc::unbounded_channel();
         let options = ConnectOptions::new()
             .name(format!("anatomic {id}"))
@@ -53,6 +77,7 @@ impl Bus {
             .retry_on_initial_connect()
             .ping_interval(Duration::from_secs(5))
             .subscription_capacity(QUEUE)
+            .client_capacity(OUTBOX)
             .reconnect_delay_callback(|attempts| {
                 let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
                 Duration::from_millis(100).saturating_mul(attempts).min(PAUSE)
@@ -75,36 +100,35 @@ impl Bus {
         let subject = format!("anatomic.fleet.{key}");
         let all = client.subscribe(format!("{subject}.all")).await.map_err(|error| failed(&error))?;
         let own = client.subscribe(format!("{subject}.{id}")).await.map_err(|error| failed(&error))?;
-        Ok(Self { client, subject, all, own, events })
+        let (inputs, received) = mpsc::unbounded_channel();
+        let held = Arc::new(AtomicUsize::new(0));
+        let reader = Reader { all, own, events, inputs, held: held.clone(), missed: false };
+        tokio::spawn(reader.run());
+        Ok(Self { place, client, subject, inputs: received, held, stuck: false })
     }
 
     /// The next thing from the bus; `None`: there will be none.
     pub(super) async fn next(&mut self) -> Option<Input> {
-        loop {
-            tokio::select! {
-                biased;
-                event = self.events.recv() => match event? {
-                    Event::Connected => return Some(Input::Connected),
-                    Event::Disconnected => return Some(Input::Disconnected),
-                    Event::Closed => return None,
-                    Event::SlowConsumer(_) => return Some(Input::Missed),
-                    other => warn!(event = %other, "the fleet's bus"),
-                },
-                message = self.all.next() => return Some(Input::Message(message?.payload)),
-                message = self.own.next() => return Some(Input::Message(message?.payload)),
-            }
+        let input = self.inputs.recv().await?;
+        if let Input::Message(bytes) = &input {
+            self.held.fetch_sub(bytes.len(), Ordering::Relaxed);
         }
+        Some(input)
     }
 
-    /// Sends to all, or to one.
-    pub(super) async fn send(&self, to: Option<ProcessId>, bytes: Vec<u8>) {
+    /// Sends to all, or to one. Returns whether the client took it; what it does not take is dropped, and its number missed.
+    pub(super) async fn send(&mut self, to: Option<ProcessId>, bytes: Vec<u8>) -> bool {
         let to = to.map_or_else(|| "all".to_owned(), |to| to.to_string());
         let sent = self.client.publish(format!("{}.{to}", self.subject), bytes.into());
-        match tokio::time::timeout(PATIENCE, sent).await {
-            Ok(Ok(())) => {}
+        let patience = if self.stuck { Duration::ZERO } else { PATIENCE };
+        let result = tokio::time::timeout(patience, sent).await;
+        self.stuck = result.is_err();
+        match result {
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => debug!(%error, "a message to the fleet was not sent"),
             Err(_) => debug!("a message to the fleet was not sent: the bus takes none"),
         }
+        false
     }
 
     /// Waits until what was sent has gone.
@@ -112,3 +136,43 @@ impl Bus {
         let _ = tokio::time::timeout(PATIENCE, self.client.flush()).await;
     }
 }
+
+impl Reader {
+    async fn run(mut self) {
+        loop {
+            let input = tokio::select! {
+                biased;
+                event = self.events.recv() => match event {
+                    Some(Event::Connected) => Input::Connected,
+                    Some(Event::Disconnected) => Input::Disconnected,
+                    Some(Event::SlowConsumer(_)) => Input::Missed,
+                    Some(Event::Closed) | None => return,
+                    Some(other) => {
+                        warn!(event = %other, "the fleet's bus");
+                        continue;
+                    }
+                },
+                Some(message) = self.all.next() => Input::Message(message.payload),
+                Some(message) = self.own.next() => Input::Message(message.payload),
+                else => return,
+            };
+            if let Input::Message(bytes) = &input {
+                if self.held.load(Ordering::Relaxed) + bytes.len() > INBOX {
+                    self.missed = true;
+                    continue;
+                }
+                self.held.fetch_add(bytes.len(), Ordering::Relaxed);
+                if std::mem::take(&mut self.missed) && self.inputs.send(Input::Missed).is_err() {
+                    return;
+                }
+            }
+            if self.inputs.send(input).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "bus_tests.rs"]
+mod tests;

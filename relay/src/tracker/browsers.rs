@@ -91,13 +91,17 @@ impl Swarms {
         };
         let lifetime = u32::try_from(self.limits.offer_lifetime.as_secs()).unwrap_or(u32::MAX);
         let offered = offers.len();
-        let post = Post { from: socket.id, info_hash, offers };
+        let speaker = self.speaker();
+        let post = Post { from: socket.id, info_hash, offers, speaker };
         let elsewhere = swarm.pass_offers(self.second(now), rng, &self.hasher, post, lifetime);
         let dropped = offered.saturating_sub(elsewhere.passed);
         for (counter, more) in self.offers.iter().zip([elsewhere.passed, dropped]) {
             counter.fetch_add(more as u64, Ordering::Relaxed);
         }
-        self.send_abroad(info_hash, announce.peer_id, elsewhere.sisters);
+        match speaker {
+            Some(speaker) => self.send_abroad_by(speaker, info_hash, announce.peer_id, elsewhere.sisters),
+            None => self.send_abroad(info_hash, announce.peer_id, elsewhere.sisters),
+        }
         self.send_to_mates(info_hash, announce.peer_id, elsewhere.mates);
         Ok(swarm.counts(&self.hasher))
     }

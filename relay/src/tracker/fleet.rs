@@ -33,12 +33,21 @@ pub struct ToMate {
     pub info_hash: InfoHash,
     /// The offerer, or the answerer.
     pub from: PeerId,
-    /// The other of the two.
-    pub to: PeerId,
-    /// Whether it answers.
-    pub is_answer: bool,
+    /// What it is, and for whom.
+    pub kind: Kind,
     /// The session description, with the offer's id.
     pub offer: Offer,
+}
+
+/// What is for a browser at another process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// An offer for that browser.
+    Offer(PeerId),
+    /// The answer to that browser's offer.
+    Answer(PeerId),
+    /// An offer for any browser of that sister node, to whom the other process speaks.
+    Abroad(Key),
 }
 
 impl Swarms {
@@ -371,7 +380,7 @@ impl Swarms {
         let Some((_, outgoing)) = self.fleet.get() else { return };
         for (mate, to, offer) in offers {
             // Full queue: dropped. The browser makes new offers with its next announce.
-            let _ = outgoing.try_send(ToMate { mate, info_hash, from, to, is_answer: false, offer });
+            let _ = outgoing.try_send(ToMate { mate, info_hash, from, kind: Kind::Offer(to), offer });
         }
     }
 
@@ -383,7 +392,7 @@ impl Swarms {
         from: PeerId,
         offer: Offer,
     ) -> bool {
-        let answer = ToMate { mate, info_hash, from, to, is_answer: true, offer };
+        let answer = ToMate { mate, info_hash, from, kind: Kind::Answer(to), offer };
         self.fleet.get().is_some_and(|(_, outgoing)| outgoing.try_send(answer).is_ok())
     }
 }

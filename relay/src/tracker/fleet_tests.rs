@@ -48,22 +48,21 @@ fn carry(fleet: &mut [Process], now: Instant) {
         }
     }
     for place in 0..fleet.len() {
-        while let Ok(ToMate { mate, info_hash, from, to, is_answer, offer }) =
-            fleet[place].outgoing.try_recv()
-        {
+        while let Ok(ToMate { mate, info_hash, from, kind, offer }) = fleet[place].outgoing.try_recv() {
             let by = fleet[place].id;
             let there = fleet.iter().find(|process| process.id == mate).unwrap();
-            if is_answer {
-                assert!(there.store.answer_from_mate(by, info_hash, from, &to, offer));
-            } else {
-                assert!(there.store.offer_from_mate(now, by, info_hash, from, &to, offer));
-            }
+            let store = &there.store;
+            assert!(match kind {
+                Kind::Offer(to) => store.offer_from_mate(now, by, info_hash, from, &to, offer),
+                Kind::Answer(to) => store.answer_from_mate(by, info_hash, from, &to, offer),
+                Kind::Abroad(sister) => store.abroad_for_mate(now, by, info_hash, from, sister, offer),
+            });
         }
     }
 }
 
-fn announce(process: &Process, now: Instant, last: u8, left: u64, event: Option<Event>) -> Vec<SocketAddr> {
-    let request = AnnounceRequest {
+fn request(left: u64, event: Option<Event>) -> AnnounceRequest {
+    AnnounceRequest {
         info_hash: HASH,
         peer_id: None,
         port: 6881,
@@ -74,7 +73,11 @@ fn announce(process: &Process, now: Instant, last: u8, left: u64, event: Option<
         want: None,
         key: None,
         tracker_id: None,
-    };
+    }
+}
+
+fn announce(process: &Process, now: Instant, last: u8, left: u64, event: Option<Event>) -> Vec<SocketAddr> {
+    let request = request(left, event);
     let (wish, mut drawn) = (Wish::both(50, Scope::All), Drawn::default());
     process.store.announce_classic(now, [8, 8, 4, last].into(), &request, wish, &mut drawn).unwrap();
     drawn.addresses().collect()
@@ -273,4 +276,93 @@ async fn a_sisters_offer_reaches_a_browser_at_another_process_and_the_answer_com
     );
     let present = fleet[0].store.present(now, &HASH);
     assert_eq!((present.peers.len(), present.counts.browsers), (1, 1), "she is told of the fleet's");
+}
+
+/// What the first process has heard of a sister is handed on to the others.
+fn hand_on(fleet: &[Process], now: Instant) {
+    for visit in (0..Swarms::PARTS).flat_map(|part| fleet[0].store.take_visits(now, part)) {
+        fleet[1..].iter().for_each(|process| process.store.learn_visit(now, &visit));
+    }
+}
+
+#[test]
+fn an_announce_at_any_process_names_what_sisters_told_one_of_them() {
+    let (mut fleet, now) = (fleet(3), Instant::now());
+    let sister = Key([9; 32]);
+    let peer = |last: u8, seed| {
+        let contact = Contact::Address(SocketAddr::new([8, 8, 8, last].into(), 6881));
+        SharedPeer { contact, seed, bridge: false, age: 3 }
+    };
+    let tab = SharedPeer { contact: Contact::Browser(PeerId([5; 20])), ..peer(0, false) };
+    let mut changes = fleet[2].store.subscribe();
+    let said = [peer(1, true), peer(2, false), tab];
+    fleet[0].store.learn(now, HASH, sister, &said, &[], None);
+    hand_on(&fleet, now);
+    for process in &fleet {
+        assert_eq!(sizes(process), (1, 2));
+        assert_eq!(process.store.classic_peers(&HASH, 50).len(), 2);
+    }
+    assert!(
+        matches!(changes.try_recv().map(|change| change.kind), Ok(Change::GuestCame(_))),
+        "bridges hear of it"
+    );
+    // One of them announces at another process: it is the fleet's now, and counted once.
+    let (wish, mut drawn) = (Wish::both(50, Scope::All), Drawn::default());
+    let (store, ip) = (&fleet[1].store, [8, 8, 8, 2].into());
+    store.announce_classic(now, ip, &request(5, None), wish, &mut drawn).unwrap();
+    carry(&mut fleet, now);
+    fleet.iter().for_each(|process| assert_eq!(sizes(process), (1, 2)));
+    // She takes one back, and then she is gone.
+    fleet[0].store.learn(now, HASH, sister, &[], &[peer(1, true).contact], None);
+    hand_on(&fleet, now);
+    fleet.iter().for_each(|process| assert_eq!(sizes(process), (0, 2)));
+    fleet[0].store.sister_lost(sister, &[HASH]);
+    hand_on(&fleet, now);
+    fleet.iter().for_each(|process| assert_eq!(sizes(process), (0, 1)));
+}
+
+#[test]
+fn a_late_process_is_told_of_sisters_and_forgets_their_browsers_when_nobody_reaches_them() {
+    let (fleet, now) = (fleet(2), Instant::now());
+    let sister = Key([9; 32]);
+    let address = Contact::Address(SocketAddr::new([8, 8, 8, 1].into(), 6881));
+    let peer = SharedPeer { contact: address, seed: true, bridge: false, age: 3 };
+    let tab = SharedPeer { contact: Contact::Browser(PeerId([5; 20])), seed: false, ..peer };
+    fleet[0].store.learn(now, HASH, sister, &[peer, tab], &[], None);
+    for visit in (0..Swarms::PARTS).flat_map(|part| fleet[0].store.recite_visits(now, part)) {
+        fleet[1].store.learn_visit(now, &visit);
+    }
+    assert_eq!(sizes(&fleet[1]), (1, 1));
+    fleet[1].store.forget_visits();
+    assert_eq!(sizes(&fleet[1]), (1, 0), "the classic peer is out there still");
+    fleet[1].store.expire(now + Duration::from_secs(41 * 60));
+    assert_eq!((sizes(&fleet[1]), fleet[1].store.totals().0), ((0, 0), 0));
+}
+
+#[tokio::test]
+async fn an_offer_to_a_sisters_browser_goes_through_the_process_that_speaks_to_her() {
+    let (mut fleet, now) = (fleet(2), Instant::now());
+    let sister = Key([9; 32]);
+    let (abroad, mut to_sisters) = mpsc::channel(16);
+    fleet[0].store.share(abroad);
+    let contact = Contact::Browser(PeerId([5; 20]));
+    let peer = SharedPeer { contact, seed: true, bridge: false, age: 0 };
+    fleet[0].store.learn(now, HASH, sister, &[peer], &[], None);
+    hand_on(&fleet, now);
+    fleet[1].store.set_speaker(Some(fleet[0].id));
+    let (outbox, mut inbox) = mpsc::channel(16);
+    tab(&fleet[1], now, 2, 1, &outbox);
+    carry(&mut fleet, now);
+    let Abroad { sister: to, from, to: nobody, offer, .. } = to_sisters.try_recv().unwrap();
+    assert_eq!((to, from, nobody), (sister, PeerId([2; 20]), None));
+    let answer = Offer { id: offer.id, sdp: "answer".into() };
+    let answered = |by, answer: &Offer| {
+        fleet[0].store.answer_from_sister(by, HASH, PeerId([5; 20]), &PeerId([2; 20]), answer.clone())
+    };
+    assert!(!answered(Key([8; 32]), &answer), "another sister was not asked");
+    assert!(answered(sister, &answer));
+    assert!(!answered(sister, &answer), "once");
+    carry(&mut fleet, now);
+    let got = inbox.try_recv().map(|message| *message);
+    assert!(matches!(got, Ok(ServerMessage::Answer { answer: got, .. }) if got.sdp == "answer"));
 }

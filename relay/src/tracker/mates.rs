@@ -52,6 +52,8 @@ pub(super) struct Mates {
     pub(super) offers: HashMap<(PeerId, OfferId), Asked>,
     /// Offers of sisters' browsers that were passed on to a mate, and not answered.
     pub(super) relayed: HashMap<(PeerId, OfferId), (ProcessId, Key, Instant)>,
+    /// Offers of mates' browsers that were passed on to a sister, and not answered.
+    pub(super) lent: HashMap<(PeerId, OfferId), (ProcessId, Key, Instant)>,
 }
 
 impl Mate {
@@ -135,7 +137,7 @@ impl Mates {
 
     /// Whether nothing is here.
     pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty() && self.offers.is_empty() && self.relayed.is_empty()
+        self.list.is_empty() && self.offers.is_empty() && self.relayed.is_empty() && self.lent.is_empty()
     }
 
     /// The mate whose browser's offer this answers, if it was passed to that socket; it is then answered.
@@ -143,6 +145,13 @@ impl Mates {
         let key = (*to, answer.id);
         let (asked, mate, _) = self.offers.get(&key).copied()?;
         (asked == by).then(|| self.offers.remove(&key)).flatten().map(|_| mate)
+    }
+
+    /// The mate whose browser's offer that sister's browser answers; it is then answered.
+    pub(super) fn lent_by(&mut self, sister: Key, to: &PeerId, answer: &Offer) -> Option<ProcessId> {
+        let key = (*to, answer.id);
+        let (_, asked, _) = self.lent.get(&key)?;
+        (*asked == sister).then(|| self.lent.remove(&key)).flatten().map(|(mate, _, _)| mate)
     }
 
     /// Seeds and all peers.
@@ -259,6 +268,7 @@ impl Mates {
         self.list.retain(|mate| !mate.is_empty());
         self.offers.retain(|_, (_, mate, _)| *mate != id);
         self.relayed.retain(|_, (mate, _, _)| *mate != id);
+        self.lent.retain(|_, (mate, _, _)| *mate != id);
     }
 
     /// A mate has recited everything: browsers that were not in it are gone.
@@ -300,6 +310,7 @@ impl Mates {
         self.list.retain(|mate| !mate.is_empty());
         self.offers.retain(|_, (_, _, at)| !old(*at));
         self.relayed.retain(|_, (_, _, at)| !old(*at));
+        self.lent.retain(|_, (_, _, at)| !old(*at));
     }
 
     /// All classic peers.

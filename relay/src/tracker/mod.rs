@@ -22,6 +22,7 @@ pub mod socket;
 mod swarm;
 pub mod swarms;
 pub mod udp;
+mod visits;
 
 pub use address::{Addresses, Proxies};
 pub use node_peer::{Admission, Handing, NodePeer};

@@ -171,6 +171,7 @@ impl Swarms {
             visiting.guests.set_counts(sister, counts);
         }
         came.retain(|address| !swarm.knows_classic(&self.hasher, *address));
+        shard.visited(&info_hash, sister);
         drop(shard);
         for address in came {
             let _ = self.changes.send(SwarmChange { info_hash, kind: Change::GuestCame(address) });
@@ -186,6 +187,7 @@ impl Swarms {
             {
                 visiting.guests.sister_lost(sister);
                 visiting.offers.retain(|_, (_, from, _)| *from != sister);
+                shard.visited(info_hash, sister);
             }
         }
     }
@@ -233,6 +235,9 @@ impl Swarms {
     ) -> bool {
         let mut shard = self.shard(&info_hash);
         let Some(swarm) = shard.swarms.get_mut(&info_hash) else { return false };
+        if let Some(mate) = swarm.mates.as_mut().and_then(|mates| mates.lent_by(sister, to, &answer)) {
+            return self.answer_to_mate(mate, info_hash, *to, from, answer);
+        }
         swarm.answer_to_ours(Target::Sister(Box::new(sister)), info_hash, from, to, answer)
     }
 

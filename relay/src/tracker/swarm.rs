@@ -81,6 +81,8 @@ pub(super) struct Post {
     pub(super) from: SocketId,
     pub(super) info_hash: InfoHash,
     pub(super) offers: Vec<Offer>,
+    /// The process that passes offers to sisters, if it is not ours.
+    pub(super) speaker: Option<ProcessId>,
 }
 
 /// The browsers of a swarm.
@@ -362,7 +364,7 @@ impl Swarm {
         post: Post,
         lifetime: u32,
     ) -> Elsewhere {
-        let Post { from, info_hash, mut offers } = post;
+        let Post { from, info_hash, mut offers, speaker } = post;
         let mut elsewhere = Elsewhere::default();
         let offerer = self.browsers.as_mut().and_then(|browsers| browsers.roster.get_mut(&from));
         let Some(offerer) = offerer.filter(|_| !offers.is_empty()) else { return elsewhere };
@@ -390,7 +392,9 @@ impl Swarm {
         let Some(browsers) = &mut self.browsers else { return elsewhere };
         let passed = |id, to| Passed { id, to, second };
         let mut all = Vec::with_capacity(offers.len() + elsewhere.sisters.len() + elsewhere.mates.len());
-        let sister = |(sister, offer): &(Key, Offer)| passed(offer.id, Target::Sister(Box::new(*sister)));
+        let sister = |(sister, offer): &(Key, Offer)| {
+            passed(offer.id, speaker.map_or_else(|| Target::Sister(Box::new(*sister)), Target::Mate))
+        };
         all.extend(elsewhere.sisters.iter().map(sister));
         all.extend(elsewhere.mates.iter().map(|(mate, _, offer)| passed(offer.id, Target::Mate(*mate))));
         let others = browsers.roster.draw(rng, offers.len(), Some(&from));

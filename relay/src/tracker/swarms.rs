@@ -10,6 +10,7 @@ use super::peers::Scope;
 use super::sharing::Abroad;
 use super::swarm::Swarm;
 use anatomic_core::InfoHash;
+use anatomic_mesh::Key;
 use anatomic_mesh::fleet::ProcessId;
 use anatomic_mesh::sharing::Contact;
 use anatomic_wire::tracker::scrape::SwarmCounts;
@@ -19,7 +20,7 @@ use hashbrown::hash_map::Entry;
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 use tokio::sync::{broadcast, mpsc};
 
@@ -84,6 +85,8 @@ pub(super) struct Shard {
     pub(super) touched: Option<HashSet<InfoHash>>,
     /// Peers of which the other processes of our fleet have not been told how they are now.
     pub(super) changed: Option<HashMap<InfoHash, HashSet<Contact>>>,
+    /// What sisters say that the other processes of our fleet have not been told.
+    pub(super) visited: HashSet<(InfoHash, Key)>,
     /// How many classic peers there are about whose swarm and host the hash falls on this counter: never too few, so that
     /// a low one spares looking at each peer.
     pub(super) tallies: Vec<u32>,
@@ -102,6 +105,13 @@ impl Shard {
             changed.entry(*info_hash).or_default().insert(contact);
         }
     }
+
+    /// A sister said something.
+    pub(super) fn visited(&mut self, info_hash: &InfoHash, sister: Key) {
+        if self.changed.is_some() {
+            self.visited.insert((*info_hash, sister));
+        }
+    }
 }
 
 /// All swarms.
@@ -116,6 +126,8 @@ pub struct Swarms {
     pub(super) abroad: OnceLock<mpsc::Sender<Abroad>>,
     /// Our name in the fleet, and who takes what goes to browsers of its other processes.
     pub(super) fleet: OnceLock<(ProcessId, mpsc::Sender<ToMate>)>,
+    /// The process that speaks to sisters, if it is another one.
+    pub(super) speaker: RwLock<Option<ProcessId>>,
     /// How many peers are at other processes.
     pub(super) at_mates: AtomicUsize,
     /// Where the clock of the guests begins.
@@ -135,6 +147,7 @@ impl Swarms {
                 rng: Rng::with_seed(seed ^ (number as u64 + 1)),
                 touched: None,
                 changed: None,
+                visited: HashSet::new(),
                 tallies: vec![0; TALLIES],
             })
         };
@@ -147,6 +160,7 @@ impl Swarms {
             changes: broadcast::channel(1_024).0,
             abroad: OnceLock::new(),
             fleet: OnceLock::new(),
+            speaker: RwLock::new(None),
             at_mates: AtomicUsize::new(0),
             begun: Instant::now(),
             offers: Default::default(),

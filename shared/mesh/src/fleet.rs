@@ -12,7 +12,7 @@
 pub mod message;
 mod state;
 
-pub use message::{Message, Planted, ProcessId};
+pub use message::{Message, Planted, ProcessId, Visit};
 pub use state::{Config, Counters, Fleet, Output};
 
 #[cfg(test)]

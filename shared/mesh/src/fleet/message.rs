@@ -60,6 +60,16 @@ pub struct Planted {
     pub torrent: Option<Vec<u8>>,
 }
 
+/// All that a sister node says of one swarm, handed on by the process that speaks to her: it takes the place of what was
+/// handed on before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Visit {
+    /// The sister.
+    pub sister: Key,
+    /// The swarm, her peers, and how many she counts. None: she is gone, or has none.
+    pub news: SwarmNews,
+}
+
 /// What is said.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Said {
@@ -76,6 +86,8 @@ pub enum Said {
         seq: u64,
         /// The news.
         swarms: Vec<SwarmNews>,
+        /// What is new at sisters; nothing from one that does not speak to them.
+        visits: Option<Vec<Visit>>,
     },
     /// A part of everything it has, after it was asked.
     State {
@@ -89,6 +101,8 @@ pub enum Said {
         last: bool,
         /// Its swarms.
         swarms: Vec<SwarmNews>,
+        /// What sisters say; nothing from one that does not speak to them.
+        visits: Option<Vec<Visit>>,
         /// What is planted there, with digests.
         planted: Vec<(InfoHash, Digest)>,
     },
@@ -123,6 +137,17 @@ pub enum Said {
         /// The answer, with the offer's id.
         answer: Offer,
     },
+    /// An offer of one of the speaker's browsers, for any browser of a sister to whom the listener speaks.
+    Abroad {
+        /// Which swarm.
+        info_hash: InfoHash,
+        /// Who offers.
+        from: PeerId,
+        /// Which sister.
+        sister: Key,
+        /// The offer.
+        offer: Offer,
+    },
     /// The speaker goes.
     Bye,
 }
@@ -149,8 +174,12 @@ impl Message {
         let hash = |info_hash: &InfoHash| Item::from(info_hash.0.as_slice());
         let (kind, mut entries) = match &self.said {
             Said::Beat { started, seq } => ("beat", vec![("up", Item::from(*started)), ("n", (*seq).into())]),
-            Said::News { seq, swarms: news } => ("news", vec![("n", (*seq).into()), ("s", swarms(news))]),
-            Said::State { seq, recital, part, last, swarms: all, planted } => {
+            Said::News { seq, swarms: news, visits: visiting } => {
+                let mut entries = vec![("n", (*seq).into()), ("s", swarms(news))];
+                entries.extend(visiting.as_deref().map(visits_item));
+                ("news", entries)
+            }
+            Said::State { seq, recital, part, last, swarms: all, visits: visiting, planted } => {
                 let digests: Vec<u8> =
                     planted.iter().flat_map(|(hash, digest)| hash.0.into_iter().chain(*digest)).collect();
                 let mut entries = vec![
@@ -160,6 +189,7 @@ impl Message {
                     ("s", swarms(all)),
                     ("p", digests.into()),
                 ];
+                entries.extend(visiting.as_deref().map(visits_item));
                 entries.extend(last.then_some(("e", Item::Integer(1))));
                 ("state", entries)
             }
@@ -173,8 +203,15 @@ impl Message {
                 entries.push(("h", hash(info_hash)));
                 ("planted", entries)
             }
-            Said::Offer { info_hash, from, to, offer } => ("offer", signal(info_hash, from, to, offer)),
-            Said::Answer { info_hash, from, to, answer } => ("answer", signal(info_hash, from, to, answer)),
+            Said::Offer { info_hash, from, to, offer } => {
+                ("offer", signal(info_hash, from, ("to", &to.0), offer))
+            }
+            Said::Answer { info_hash, from, to, answer } => {
+                ("answer", signal(info_hash, from, ("to", &to.0), answer))
+            }
+            Said::Abroad { info_hash, from, sister, offer } => {
+                ("abroad", signal(info_hash, from, ("k", &sister.0), offer))
+            }
             Said::Bye => ("bye", Vec::new()),
         };
         entries.push(("t", kind.into()));
@@ -201,7 +238,10 @@ impl Message {
         let kind = root.get(b"t").and_then(Value::as_bytes).ok_or(Malformed)?;
         let said = match kind {
             b"beat" => (|| Some(Said::Beat { started: number(b"up")?, seq: number(b"n")? }))(),
-            b"news" => (|| Some(Said::News { seq: number(b"n")?, swarms: swarms(root)? }))(),
+            b"news" => (|| {
+                let (swarms, visits) = (swarms(root)?, visits(root)?);
+                Some(Said::News { seq: number(b"n")?, swarms, visits })
+            })(),
             b"state" => (|| {
                 Some(Said::State {
                     seq: number(b"n")?,
@@ -209,6 +249,7 @@ impl Message {
                     part: number(b"i")?,
                     last: root.get(b"e").is_some(),
                     swarms: swarms(root)?,
+                    visits: visits(root)?,
                     planted: digests(root)?,
                 })
             })(),
@@ -225,6 +266,11 @@ impl Message {
             b"answer" => (|| {
                 let (info_hash, from, to) = addressed(root)?;
                 Some(Said::Answer { info_hash, from, to, answer: session_description(root)? })
+            })(),
+            b"abroad" => (|| {
+                let (info_hash, from) = (InfoHash(array(root, "h")?), PeerId(array(root, "from")?));
+                let sister = Key(array(root, "k")?);
+                Some(Said::Abroad { info_hash, from, sister, offer: session_description(root)? })
             })(),
             b"bye" => Some(Said::Bye),
             _ => return Ok(None),
@@ -274,11 +320,16 @@ impl Planted {
     }
 }
 
-fn signal(info_hash: &InfoHash, from: &PeerId, to: &PeerId, offer: &Offer) -> Vec<(&'static str, Item)> {
+fn signal(
+    info_hash: &InfoHash,
+    from: &PeerId,
+    (to, whom): (&'static str, &[u8]),
+    offer: &Offer,
+) -> Vec<(&'static str, Item)> {
     vec![
         ("h", info_hash.0.as_slice().into()),
         ("from", from.0.as_slice().into()),
-        ("to", to.0.as_slice().into()),
+        (to, whom.into()),
         ("id", offer.id.0.as_slice().into()),
         ("sdp", offer.sdp.as_str().into()),
     ]
@@ -291,6 +342,20 @@ fn addressed(root: Value<'_, '_>) -> Option<(InfoHash, PeerId, PeerId)> {
 fn swarms(root: Value<'_, '_>) -> Option<Vec<SwarmNews>> {
     let list = root.get(b"s")?;
     (list.items().count() <= MAX_SWARMS).then(|| list.items().map(swarm_news).collect())?
+}
+
+fn visits_item(visits: &[Visit]) -> (&'static str, Item) {
+    let item =
+        |visit: &Visit| Item::dict([("k", visit.sister.0.as_slice().into()), ("s", visit.news.item())]);
+    ("x", Item::list(visits.iter().map(item)))
+}
+
+fn visits(root: Value<'_, '_>) -> Option<Option<Vec<Visit>>> {
+    let Some(list) = root.get(b"x") else { return Some(None) };
+    let read = |item: Value<'_, '_>| {
+        Some(Visit { sister: Key(array(item, "k")?), news: swarm_news(item.get(b"s")?)? })
+    };
+    (list.items().count() <= MAX_SWARMS).then(|| list.items().map(read).collect::<Option<_>>().map(Some))?
 }
 
 fn statements(list: Value<'_, '_>) -> Option<Vec<Vec<u8>>> {

@@ -2,7 +2,8 @@
 //!
 //! Holds no peer and no torrent: what mates say of theirs is handed on, and what we have is asked of the driver.
 
-use super::message::{Digest, Message, Planted, ProcessId, Said};
+use super::message::{Digest, Message, Planted, ProcessId, Said, Visit};
+use crate::identity::Key;
 use crate::sharing::message::SwarmNews;
 use anatomic_core::{InfoHash, PeerId, Time};
 use anatomic_wire::tracker::websocket::Offer;
@@ -78,6 +79,8 @@ pub enum Output {
         recital: u64,
         /// The news.
         swarms: Vec<SwarmNews>,
+        /// What sisters say, if she speaks to them. With another `recital`, or from another mate, than the last: all.
+        visits: Option<Vec<Visit>>,
     },
     /// A mate has recited everything: her browsers of an earlier recital are gone.
     Settled {
@@ -95,7 +98,7 @@ pub enum Output {
     /// A mate wants to hear of these planted torrents.
     Wanted(ProcessId, Vec<InfoHash>),
     /// A mate tells of a planted torrent.
-    Planted(InfoHash, Box<Planted>),
+    Planted(ProcessId, InfoHash, Box<Planted>),
     /// A mate's browser offers to one of ours.
     Offer {
         /// Whose.
@@ -121,6 +124,19 @@ pub enum Output {
         to: PeerId,
         /// The answer.
         answer: Offer,
+    },
+    /// A mate's browser offers to any browser of a sister, to whom we speak.
+    Abroad {
+        /// Whose.
+        mate: ProcessId,
+        /// Which swarm.
+        info_hash: InfoHash,
+        /// Her browser.
+        from: PeerId,
+        /// The sister.
+        sister: Key,
+        /// The offer.
+        offer: Offer,
     },
     /// From now on we speak for the fleet, or do not.
     Speaks(bool),
@@ -261,16 +277,16 @@ impl Fleet {
                 }
                 self.elect(now);
             }
-            Said::News { seq, swarms } => {
+            Said::News { seq, swarms, visits } => {
                 if mate.seq.is_some_and(|known| known.wrapping_add(1) != seq) {
                     mate.seq = None;
                 } else if mate.seq.is_some() {
                     mate.seq = Some(seq);
                 }
                 let recital = mate.recital;
-                self.outputs.push_back(Output::Learned { mate: from, recital, swarms });
+                self.outputs.push_back(Output::Learned { mate: from, recital, swarms, visits });
             }
-            Said::State { seq, recital, part, last, swarms, planted } => {
+            Said::State { seq, recital, part, last, swarms, visits, planted } => {
                 if part == 0 && mate.seq.is_none() {
                     mate.recital += 1;
                     mate.reciting = Some((recital, 0));
@@ -286,7 +302,7 @@ impl Fleet {
                     } else {
                         mate.asked = Some(now);
                     }
-                    self.outputs.push_back(Output::Learned { mate: from, recital: ours, swarms });
+                    self.outputs.push_back(Output::Learned { mate: from, recital: ours, swarms, visits });
                     if last {
                         self.outputs.push_back(Output::Settled { mate: from, recital: ours });
                     }
@@ -297,12 +313,23 @@ impl Fleet {
             }
             Said::Ask { of } => self.asked |= of == self.id,
             Said::Want(hashes) => self.outputs.push_back(Output::Wanted(from, hashes)),
-            Said::Planted(info_hash, planted) => self.outputs.push_back(Output::Planted(info_hash, planted)),
+            Said::Planted(info_hash, planted) => {
+                self.outputs.push_back(Output::Planted(from, info_hash, planted));
+            }
             Said::Offer { info_hash, from: offerer, to, offer } => {
                 self.outputs.push_back(Output::Offer { mate: from, info_hash, from: offerer, to, offer });
             }
             Said::Answer { info_hash, from: answerer, to, answer } => {
                 self.outputs.push_back(Output::Answer { mate: from, info_hash, from: answerer, to, answer });
+            }
+            Said::Abroad { info_hash, from: offerer, sister, offer } => {
+                self.outputs.push_back(Output::Abroad {
+                    mate: from,
+                    info_hash,
+                    from: offerer,
+                    sister,
+                    offer,
+                });
             }
             Said::Bye => {}
         }
@@ -365,16 +392,37 @@ impl Fleet {
     pub fn tell(&mut self, swarms: Vec<SwarmNews>) {
         if !swarms.is_empty() {
             self.seq += 1;
-            self.say(None, Said::News { seq: self.seq, swarms });
+            self.say(None, Said::News { seq: self.seq, swarms, visits: None });
         }
     }
 
-    /// One more part of everything there is, after [`Output::Recite`]; `last` ends it. News may be told in between.
-    pub fn recite(&mut self, swarms: Vec<SwarmNews>, planted: Vec<(InfoHash, Digest)>, last: bool) {
+    /// Tells of what changed at sisters, if we speak to them.
+    pub fn hand_on(&mut self, visits: Vec<Visit>) {
+        if !visits.is_empty() && self.speaks {
+            self.seq += 1;
+            self.say(None, Said::News { seq: self.seq, swarms: Vec::new(), visits: Some(visits) });
+        }
+    }
+
+    /// Everything has to be told again: the driver missed what happened here.
+    pub const fn recite_again(&mut self) {
+        self.asked = true;
+    }
+
+    /// One more part of everything there is, after [`Output::Recite`]; `last` ends it. News may be told in between. What
+    /// sisters say is left out if we do not speak to them.
+    pub fn recite(
+        &mut self,
+        swarms: Vec<SwarmNews>,
+        visits: Vec<Visit>,
+        planted: Vec<(InfoHash, Digest)>,
+        last: bool,
+    ) {
         let (seq, recital, part) = (self.seq, self.recital, self.part);
         self.part += 1;
         self.reciting = !last;
-        self.say(None, Said::State { seq, recital, part, last, swarms, planted });
+        let visits = self.speaks.then_some(visits);
+        self.say(None, Said::State { seq, recital, part, last, swarms, visits, planted });
     }
 
     /// Tells all mates, or one, of a planted torrent.
@@ -395,6 +443,11 @@ impl Fleet {
     /// Passes a browser's answer to a browser of that mate.
     pub fn answer(&mut self, mate: ProcessId, info_hash: InfoHash, from: PeerId, to: PeerId, answer: Offer) {
         self.say(Some(mate), Said::Answer { info_hash, from, to, answer });
+    }
+
+    /// Passes a browser's offer to any browser of a sister to whom that mate speaks.
+    pub fn abroad(&mut self, mate: ProcessId, info_hash: InfoHash, from: PeerId, sister: Key, offer: Offer) {
+        self.say(Some(mate), Said::Abroad { info_hash, from, sister, offer });
     }
 
     /// The process ends.

@@ -1,6 +1,6 @@
 //! Rules of a fleet, on a bus in memory that can be away or lose what it carries.
 
-use super::message::{Digest, Message, Planted, ProcessId, Said};
+use super::message::{Digest, Message, Planted, ProcessId, Said, Visit};
 use super::state::{Config, Fleet, Output};
 use crate::claim::Listing;
 use crate::identity::Key;
@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const HASH: InfoHash = InfoHash([1; 20]);
+const SISTER: Key = Key([6; 32]);
 
 /// A process: the machine, its own peers, and what it heard of others'.
 struct Process {
@@ -23,6 +24,9 @@ struct Process {
     own: BTreeSet<Contact>,
     heard: BTreeMap<(ProcessId, Contact), u64>,
     gone: Vec<ProcessId>,
+    /// Who handed on what sisters say, and of which sisters.
+    told: Option<(ProcessId, u64)>,
+    visits: BTreeSet<Key>,
     recite: bool,
 }
 
@@ -62,6 +66,8 @@ impl Bus {
             own: BTreeSet::new(),
             heard: BTreeMap::new(),
             gone: Vec::new(),
+            told: None,
+            visits: BTreeSet::new(),
             recite: false,
         });
         self.carry();
@@ -87,7 +93,11 @@ impl Bus {
                 while let Some(output) = process.fleet.poll_output() {
                     match output {
                         Output::Send { to, bytes } => mail.push((number, to, bytes)),
-                        Output::Learned { mate, recital, swarms } => {
+                        Output::Learned { mate, recital, swarms, visits } => {
+                            if let Some(visits) = visits {
+                                process.told = Some((mate, recital));
+                                process.visits.extend(visits.into_iter().map(|visit| visit.sister));
+                            }
                             for news in swarms {
                                 for peer in news.gained.gained() {
                                     process.heard.insert((mate, peer.contact), recital);
@@ -111,9 +121,10 @@ impl Bus {
                 if std::mem::take(&mut process.recite) {
                     let own: Vec<Contact> = process.own.iter().copied().collect();
                     for contact in &own {
-                        process.fleet.recite(vec![news(&[*contact], &[])], Vec::new(), false);
+                        process.fleet.recite(vec![news(&[*contact], &[])], vec![], vec![], false);
                     }
-                    process.fleet.recite(Vec::new(), Vec::new(), true);
+                    let visits = vec![Visit { sister: SISTER, news: news(&[browser(200)], &[]) }];
+                    process.fleet.recite(vec![], visits, vec![], true);
                 }
             }
             if mail.is_empty() {
@@ -258,6 +269,27 @@ fn the_oldest_speaks_alone_and_the_next_when_it_is_gone() {
 }
 
 #[test]
+fn what_sisters_say_is_handed_on_by_the_one_who_speaks_to_them() {
+    let mut bus = Bus::new();
+    let (one, two) = (bus.start(), bus.start());
+    bus.pass(5);
+    assert!(bus.processes[two].visits.is_empty(), "nobody spoke when they met");
+    let visit = |key: u8| vec![Visit { sister: Key([key; 32]), news: news(&[browser(9)], &[]) }];
+    bus.processes[two].fleet.hand_on(visit(1));
+    bus.processes[one].fleet.hand_on(visit(2));
+    bus.carry();
+    assert!(bus.processes[one].visits.is_empty(), "the younger has no word from them");
+    assert_eq!(bus.processes[two].visits, [Key([2; 32])].into());
+    let first = bus.processes[two].told;
+    // Who comes later is told with everything else.
+    let late = bus.start();
+    bus.pass(4);
+    assert_eq!(bus.processes[late].visits, [SISTER].into());
+    assert_eq!(bus.processes[late].told.map(|(mate, _)| mate), Some(bus.processes[one].id));
+    assert_eq!(bus.processes[two].told, first, "it missed nothing and takes no recital");
+}
+
+#[test]
 fn malformed_messages_are_counted_and_harm_nothing() {
     let mut rng = Rng::with_seed(7);
     let mut fleet = Fleet::new(Config::default(), ProcessId(1), 1);
@@ -298,8 +330,17 @@ fn every_kind() -> Vec<Message> {
     let swarms = vec![news(&[Contact::Address("8.8.4.4:6881".parse().unwrap()), browser(6)], &[browser(7)])];
     let said = [
         Said::Beat { started: 1_700_000_000_000, seq: 7 },
-        Said::News { seq: 8, swarms: swarms.clone() },
-        Said::State { seq: 8, recital: 1, part: 0, last: true, swarms, planted: vec![(HASH, digest)] },
+        Said::News { seq: 8, swarms: swarms.clone(), visits: None },
+        Said::State {
+            seq: 8,
+            recital: 1,
+            part: 0,
+            last: true,
+            swarms,
+            visits: Some(vec![Visit { sister: SISTER, news: news(&[browser(8)], &[]) }]),
+            planted: vec![(HASH, digest)],
+        },
+        Said::Abroad { info_hash: HASH, from, sister: SISTER, offer: offer() },
         Said::Ask { of: ProcessId(0xabcd) },
         Said::Want(vec![HASH]),
         Said::Planted(HASH, Box::new(planted)),

@@ -52,7 +52,7 @@ struct Guest {
 }
 
 /// What one sister says of the swarm.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Origin {
     guests: usize,
     counts: Counts,
@@ -127,6 +127,45 @@ impl Guests {
     /// Takes note of how many peers a sister has.
     pub fn set_counts(&mut self, sister: Key, counts: Counts) {
         self.origin(sister).counts = counts;
+    }
+
+    /// All that a sister said of the swarm, with ages: what makes another node know the same of her.
+    #[must_use]
+    pub fn of(&self, now: Time, sister: Key) -> (Vec<SharedPeer>, Counts) {
+        let age = |seen| u16::try_from(now.since(seen).as_secs()).unwrap_or(u16::MAX);
+        let own = self.row.iter().filter(|(_, guest)| guest.sister == sister);
+        let shared = own.map(|(contact, guest)| SharedPeer {
+            contact: *contact,
+            seed: guest.seed,
+            bridge: guest.bridge,
+            age: age(guest.seen),
+        });
+        let counts = self.sisters.iter().find(|(key, _)| *key == sister).map(|(_, origin)| origin.counts);
+        (shared.collect(), counts.unwrap_or_default())
+    }
+
+    /// The sisters that say anything of this swarm.
+    pub fn sisters(&self) -> impl Iterator<Item = Key> {
+        self.sisters.iter().map(|(key, _)| *key)
+    }
+
+    /// Takes note of all that a sister says of the swarm: what she does not say is forgotten. Returns the peers that are new.
+    pub fn replace(
+        &mut self,
+        now: Time,
+        sister: Key,
+        peers: &[SharedPeer],
+        counts: Counts,
+    ) -> Vec<SharedPeer> {
+        let named: std::collections::HashSet<Contact> = peers.iter().map(|peer| peer.contact).collect();
+        let own = self.row.iter().filter(|(_, guest)| guest.sister == sister);
+        let gone: Vec<Contact> =
+            own.map(|(contact, _)| *contact).filter(|contact| !named.contains(contact)).collect();
+        gone.iter().for_each(|contact| self.remove(contact));
+        let new = peers.iter().filter(|peer| self.learn(now, sister, peer) == Ok(true)).copied().collect();
+        self.set_counts(sister, counts);
+        self.sisters.retain(|(key, origin)| *key != sister || *origin != Origin::default());
+        new
     }
 
     /// A sister is lost: her browsers cannot be reached any more and her counts mean nothing. Her classic peers are still
@@ -289,6 +328,26 @@ mod tests {
         assert_eq!(guests.counts(|_| false).peers(), 1, "counted once");
         assert!(guests.lose(A, &peer(1, 0).contact));
         assert!(guests.is_forgotten());
+    }
+
+    #[test]
+    fn what_is_handed_on_of_a_sister_takes_the_place_of_what_was_known_of_her() {
+        let (mut one, mut two) = (Guests::default(), Guests::default());
+        let now = Time::from_secs(10_000);
+        let counts = Counts { seeds: 1, leeches: 2, browsers: 0 };
+        one.learn(now, A, &peer(0, 5)).unwrap();
+        one.learn(now, A, &peer(1, 60)).unwrap();
+        one.learn(now, B, &peer(2, 0)).unwrap();
+        one.set_counts(A, counts);
+        two.learn(now, A, &peer(9, 0)).unwrap();
+        let (peers, counted) = one.of(now, A);
+        assert_eq!((peers.len(), counted), (2, counts));
+        assert_eq!(two.replace(now, A, &peers, counted), peers);
+        assert_eq!(two.of(now, A), (peers.clone(), counts));
+        assert!(two.replace(now, A, &peers, counted).is_empty(), "nothing is new the second time");
+        two.replace(now, A, &[], Counts::default());
+        assert!(two.is_forgotten());
+        assert_eq!(one.sisters().collect::<Vec<_>>(), [A, B]);
     }
 
     #[test]
