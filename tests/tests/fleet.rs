@@ -72,6 +72,35 @@ fn only(s: &Scene, process: &Anatomic, number: u64, name: &str) -> String {
     torrent::make(&file, &s.path(name), &[&process.announce()], 64).path.display().to_string()
 }
 
+/// Sends a packet to a node's UDP tracker and waits a moment for the answer.
+async fn by_udp(process: &Anatomic, packet: &[u8]) -> Option<Vec<u8>> {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let address = process.ready()["udp_tracker"].as_str().expect("a UDP tracker");
+    socket.send_to(packet, address).await.expect("it is sent");
+    let mut answer = vec![0; 1_500];
+    let read = tokio::time::timeout(Duration::from_secs(1), socket.recv(&mut answer)).await.ok()?.ok()?;
+    answer.truncate(read);
+    Some(answer)
+}
+
+/// The connection number that a node gives (BEP 15).
+async fn connect_by_udp(process: &Anatomic) -> [u8; 8] {
+    let packet = [&0x0417_2710_1980_u64.to_be_bytes()[..], &[0, 0, 0, 0, 1, 2, 3, 4]].concat();
+    let answer = by_udp(process, &packet).await.expect("an answer");
+    answer[8..16].try_into().expect("16 bytes")
+}
+
+/// Seeds and leeches by a connection number; `None`: no answer.
+async fn scrape_by_udp(process: &Anatomic, number: [u8; 8], info_hash: &str) -> Option<(u64, u64)> {
+    let hash: Vec<u8> = (0..20)
+        .map(|at| u8::from_str_radix(&info_hash[2 * at..2 * at + 2], 16).expect("hexadecimal"))
+        .collect();
+    let packet = [&number[..], &[0, 0, 0, 2, 5, 6, 7, 8], &hash].concat();
+    let answer = by_udp(process, &packet).await?;
+    let number = |at: usize| u32::from_be_bytes(answer[at..at + 4].try_into().expect("4 bytes")).into();
+    (answer[..8] == [0, 0, 0, 2, 5, 6, 7, 8]).then(|| (number(8), number(16)))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_processes_are_one_node_and_survive_the_death_of_one() {
     scene::run(async |s| {
@@ -95,6 +124,17 @@ async fn three_processes_are_one_node_and_survive_the_death_of_one() {
             .await;
         let reply = announce(&fleet.processes[2], hash, 0, 1).await;
         assert!(names(&reply, 7_001) && names(&reply, 7_002), "and name both");
+
+        // Whoever proved its address to one need not prove it to another.
+        let number = connect_by_udp(&fleet.processes[0]).await;
+        for process in &fleet.processes {
+            assert_eq!(scrape_by_udp(process, number, hash).await, Some((1, 1)));
+        }
+        assert_eq!(
+            scrape_by_udp(&fleet.processes[1], [9; 8], hash).await,
+            None,
+            "a wrong number is no proof"
+        );
 
         // A real seed at the second, a real leech at the first.
         let seed = only(s, &fleet.processes[1], 81, "two.torrent");

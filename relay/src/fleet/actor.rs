@@ -16,7 +16,7 @@ use anatomic_mesh::sharing::message::SwarmNews;
 use anatomic_mesh::sharing::{Contact, SharedPeer};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
@@ -65,8 +65,7 @@ impl Actor {
         status: Arc<Mutex<Status>>,
         speaks: watch::Sender<bool>,
     ) -> Self {
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        let started = u64::try_from(started).unwrap_or(u64::MAX);
+        let started = u64::try_from(super::unix().as_millis()).unwrap_or(u64::MAX);
         let agreed: Agreed = Arc::new(Mutex::new(HashMap::new()));
         Self {
             fleet: Fleet::new(Config::default(), settings.id, started),

@@ -9,12 +9,30 @@ mod torrents;
 
 use crate::node::Planting;
 use crate::tracker::Tracker;
-use anatomic_mesh::Key;
 use anatomic_mesh::fleet::{Counters, ProcessId};
+use anatomic_mesh::{Identity, Key};
+use sha2::{Digest as _, Sha256};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, oneshot, watch};
+
+/// The secret of the connection ids that the fleet's UDP trackers give: a client that proved its address to one need not prove
+/// it to another. Only who has the fleet's private key knows it.
+#[must_use]
+pub fn udp_secret(identity: &Identity) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    hash.update(b"anatomic fleet udp\0");
+    hash.update(identity.seed());
+    let hash: [u8; 32] = hash.finalize().into();
+    hash.first_chunk().copied().unwrap_or_default()
+}
+
+/// The time since 1970.
+#[must_use]
+pub fn unix() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
 
 /// How a process joins its fleet.
 pub struct Settings {
@@ -94,7 +112,7 @@ impl Fleet {
     pub async fn leave(&self) {
         let (done, left) = oneshot::channel();
         if self.leave.send(done).await.is_ok() {
-            let _ = tokio::time::timeout(std::time::Duration::from_secs(1), left).await;
+            let _ = tokio::time::timeout(Duration::from_secs(1), left).await;
         }
     }
 }

@@ -159,6 +159,10 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         }
         _ => None,
     };
+    let udp_tracker = match fleet_servers.is_empty() {
+        true => udp_tracker,
+        false => udp_tracker.map(|door| door.of_fleet(fleet::udp_secret(&identity), fleet::unix())),
+    };
     let udp_local = udp_tracker.as_ref().map(UdpDoor::local_addr);
     if let Some(door) = udp_tracker {
         tasks.spawn(door.serve());

@@ -15,7 +15,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::Interest;
 
 /// Packets taken from the kernel at once.
@@ -72,6 +72,12 @@ impl UdpDoor {
         let mut key = [0; 16];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
         Ok(Self { tracker, socket, state, bound, cookies: Cookies::new(key, Instant::now()) })
+    }
+
+    /// Makes the same connection ids as every process of the fleet whose secret this is; `unix` is the time since 1970.
+    #[must_use]
+    pub fn of_fleet(self, secret: [u8; 16], unix: Duration) -> Self {
+        Self { cookies: Cookies::shared(secret, Instant::now(), unix), ..self }
     }
 
     /// Where it listens.
