@@ -24,6 +24,8 @@ pub const DEFAULT_NODES: usize = 3;
 const ASKED_AT_ONCE: usize = 3;
 /// How many supernodes get the receipts, where that many are known.
 const HANDOVERS: usize = 2;
+/// Most nodes that are kept as spares; of one supernode twice as many as a torrent may have.
+const MAX_CANDIDATES: usize = 64;
 /// Most supernodes that are asked before the planter gives up.
 const MAX_SUPERNODES: usize = 16;
 
@@ -223,7 +225,8 @@ pub struct Planter {
     answered: Vec<String>,
     /// How many supernodes are being asked for nodes.
     asking: usize,
-    candidates: BTreeMap<usize, Candidate>,
+    /// By place in the offer they came with, then in the order in which they came: supernodes take turns.
+    candidates: BTreeMap<(usize, usize), Candidate>,
     /// Supernodes that may still get the receipts, that are getting them, that have them.
     to_tell: VecDeque<String>,
     telling: usize,
@@ -256,7 +259,7 @@ impl Planter {
         for supernode in planter.wish.supernodes.clone() {
             planter.learn_supernode(&supernode);
         }
-        planter.wish.prefer.clone().into_iter().for_each(|node| planter.learn_node(node));
+        planter.wish.prefer.clone().into_iter().for_each(|node| planter.learn_node(0, node));
         planter.ask_next();
         planter
     }
@@ -276,7 +279,8 @@ impl Planter {
                 let open: Vec<_> =
                     offer.nodes.into_iter().filter(|node| node.planting != Planting::Off).collect();
                 let count = open.len();
-                open.into_iter().for_each(|node| self.learn_node(node));
+                let spares = open.into_iter().take(2 * MAX_NODES).enumerate();
+                spares.for_each(|(place, node)| self.learn_node(place, node));
                 self.progress(Progress::Offered { supernode: supernode.to_owned(), nodes: count });
                 if count == 0 {
                     let reason = "knows no node that takes torrents".to_owned();
@@ -289,7 +293,9 @@ impl Planter {
         if self.phase != Phase::Offers {
             return;
         }
-        if self.candidates.len() >= self.wish.nodes {
+        let refused = |candidate: &&Candidate| matches!(candidate.state, State::Failed);
+        let left = self.candidates.len() - self.candidates.values().filter(refused).count();
+        if left >= self.wish.nodes {
             self.phase = Phase::Nodes;
             self.plant_next();
         } else {
@@ -362,12 +368,11 @@ impl Planter {
         }
     }
 
-    fn learn_node(&mut self, node: NodeEntry) {
+    fn learn_node(&mut self, place: usize, node: NodeEntry) {
         let is_new = self.candidates.values().all(|known| known.node.key != node.key);
-        // Twice as many as wanted are spares enough.
-        if is_new && self.candidates.len() < 2 * MAX_NODES {
-            self.candidates
-                .insert(self.candidates.len(), Candidate { node, state: State::Spare, clock: None });
+        if is_new && self.candidates.len() < MAX_CANDIDATES {
+            let number = self.candidates.len();
+            self.candidates.insert((place, number), Candidate { node, state: State::Spare, clock: None });
         }
     }
 
@@ -434,6 +439,12 @@ impl Planter {
             self.ask_node(key, &family);
         }
         if self.candidates.values().any(|candidate| matches!(candidate.state, State::Asked(_))) {
+            return;
+        }
+        // Too few, but not all supernodes have answered: one that offers nobody who lives must not be the last word.
+        if family.len() < self.wish.nodes && (self.asking > 0 || !self.to_ask.is_empty()) {
+            self.phase = Phase::Offers;
+            self.ask_next();
             return;
         }
         // All answers are there. A node that was told of a sister that failed is asked again (planting is

@@ -47,6 +47,8 @@ struct World {
     broken_nodes: Vec<u8>,
     broken_supernodes: Vec<&'static str>,
     more_supernodes: Vec<&'static str>,
+    /// The supernode that offers nodes of its own, and which.
+    partial: Option<(&'static str, std::ops::Range<u8>)>,
     /// The node whose clock is an hour behind; 0 is none.
     wrong_clock: u8,
     log: Vec<String>,
@@ -86,8 +88,10 @@ impl World {
             return Err("down".into());
         }
         let other = |url: &&str| SupernodeEntry { key: Key([0; 32]), url: (*url).to_owned(), seen: None };
+        let own = self.partial.clone().filter(|(name, _)| *name == supernode).map(|(_, own)| own.collect());
+        let nodes: Vec<u8> = own.unwrap_or_else(|| self.nodes.clone());
         Ok(Offer {
-            nodes: self.nodes.iter().map(|number| entry(*number)).collect(),
+            nodes: nodes.into_iter().map(entry).collect(),
             supernodes: self.more_supernodes.iter().map(other).collect(),
         })
     }
@@ -154,6 +158,38 @@ fn a_node_that_fails_is_replaced_and_its_sisters_learn_of_it() {
     assert_eq!(outcome.receipts[0].sisters, [host(3).key()]);
     assert_eq!(outcome.receipts[1].sisters, [host(1).key()]);
     assert!(world.log.contains(&"http://node2 refused: full".to_owned()), "{:?}", world.log);
+}
+
+#[test]
+fn a_supernode_that_offers_only_the_dead_is_not_the_last_word() {
+    let supernodes = ["http://liar", "http://a", "http://b", "http://c"];
+    let mut world = World {
+        nodes: vec![1, 2],
+        broken_nodes: (10..80).collect(),
+        partial: Some(("http://liar", 10..80)),
+        ..World::default()
+    };
+    let outcome = world.run(wish(2, &supernodes)).unwrap();
+    let urls: Vec<_> = outcome.nodes.iter().map(|node| node.url.as_str()).collect();
+    assert_eq!(urls, ["http://node1", "http://node2"], "{:?}", world.log);
+    let tried = world.log.iter().filter(|line| line.starts_with("plant ")).count();
+    assert!(tried <= 16 + 4, "one supernode brings sixteen spares at most: {tried}");
+}
+
+#[test]
+fn supernodes_take_turns_in_naming_nodes() {
+    let mut planter = Planter::new(wish(3, &["http://liar", "http://a"]), host(200), NOW);
+    let offer =
+        |numbers: std::ops::Range<u8>| Offer { nodes: numbers.map(entry).collect(), supernodes: Vec::new() };
+    planter.handle_offer("http://liar", Ok(offer(10..12)));
+    planter.handle_offer("http://a", Ok(offer(1..9)));
+    let asked: Vec<_> = std::iter::from_fn(|| planter.poll_output())
+        .filter_map(|output| match output {
+            Output::Plant { node, .. } => Some(node.url),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked, ["http://node10", "http://node1", "http://node11"]);
 }
 
 #[test]
