@@ -9,6 +9,7 @@ use anatomic_core::InfoHash;
 use anatomic_core::ids::to_hex;
 use anatomic_mesh::Key;
 use anatomic_mesh::api::{Directory, NodeEntry, Offer, Planting, Problem, Registered, SupernodeEntry, codes};
+use futures_util::future::join_all;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -16,12 +17,18 @@ use tracing::{debug, info, warn};
 
 /// A host that was seen this recently, in seconds, need not be visited again when it registers.
 const FRESH: u64 = 20;
+/// How long it is waited for a proof of life of who is to be offered.
+const SOON: Duration = Duration::from_secs(2);
+/// How often others are sought for offered nodes that turn out to be dead.
+const ROUNDS: usize = 3;
 /// How often a proof of life is renewed, in seconds.
 const RENEW: u64 = 60;
 /// How often it is looked who is due.
 const LOOK: Duration = Duration::from_secs(10);
 /// Visits at one time, and at most at one look.
 pub(super) const VISITS: (usize, usize) = (16, 200);
+/// Most nodes of which it is noted that they did not answer.
+const MAX_SILENT: usize = 10_000;
 /// Most supernodes that are named to others.
 const MAX_SUPERNODES: usize = 16;
 
@@ -59,6 +66,7 @@ impl Supernode {
         let visited =
             visit::visit(url, self.network).await.map_err(|reason| Problem::new(codes::MALFORMED, reason))?;
         let now = self.index.now();
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).remove(url);
         if let Some(node) = &visited.node {
             let is_new = self.index.node(&node.key).await.map_err(|error| failed(&error))?.is_none();
             self.index.put_node(node, &visited.network, now).await.map_err(|error| failed(&error))?;
@@ -73,7 +81,8 @@ impl Supernode {
     }
 
     /// Living nodes that take torrents, none of `not` and none that tracks `torrent` already. The order is drawn at random,
-    /// but nodes of another operator and block of addresses than those before come first.
+    /// but nodes of another operator and block of addresses than those before come first. Who has not proven itself for
+    /// [`FRESH`] seconds is visited before it is offered.
     ///
     /// # Errors
     /// When the index cannot be read.
@@ -101,9 +110,66 @@ impl Supernode {
             living && open && !not.contains(&known.entry.key)
         });
         self.rng.lock().unwrap_or_else(PoisonError::into_inner).shuffle(&mut nodes);
-        let nodes = strangers_first(nodes, taken, count);
+        let nodes = self.those_who_answer(strangers_first(nodes, taken), count).await;
+        let now = self.index.now();
         let nodes = nodes.into_iter().map(|known| aged(known.entry, known.seen, now)).collect();
         Ok(Offer { nodes, supernodes: self.living_supernodes().await? })
+    }
+
+    /// The first `count` that live, as far as that is known or learnt in a few seconds.
+    async fn those_who_answer(&self, nodes: Vec<Known>, count: usize) -> Vec<Known> {
+        let mut answering = Vec::new();
+        let mut rest = nodes.into_iter().filter(|known| !self.is_silent(&known.entry.url));
+        for _ in 0..ROUNDS {
+            let now = self.index.now();
+            let fresh = |known: &Known| now.0.saturating_sub(known.seen.0) < FRESH;
+            let next: Vec<Known> = rest.by_ref().take(count.saturating_sub(answering.len())).collect();
+            if next.is_empty() {
+                break;
+            }
+            let proofs = next.into_iter().map(|known| async {
+                if fresh(&known) {
+                    return Some(known);
+                }
+                let visit = self.look_in(&known.entry.url);
+                match tokio::time::timeout(SOON, visit).await {
+                    Ok(true) => Some(Known { seen: self.index.now(), ..known }),
+                    Ok(false) => None,
+                    Err(_) => {
+                        self.note_silence(&known.entry.url);
+                        None
+                    }
+                }
+            });
+            answering.extend(join_all(proofs).await.into_iter().flatten());
+        }
+        answering
+    }
+
+    /// Whether the node at an address did not prove itself when it was last visited.
+    pub(super) fn is_silent(&self, url: &str) -> bool {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).contains(url)
+    }
+
+    fn note_silence(&self, url: &str) {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        // More are not noted; they are no worse off than before.
+        if silent.len() < MAX_SILENT {
+            silent.insert(url.to_owned());
+        }
+    }
+
+    /// Visits a host that is listed; whether it proved its key. One that does not is offered to nobody until it does.
+    async fn look_in(&self, url: &str) -> bool {
+        let visited = self.visit(url).await;
+        if let Err(problem) = &visited {
+            debug!(%url, %problem, "did not prove its key");
+            // Only what is listed: addresses that somebody claimed would be kept without end.
+            if self.index.node_at(url).await.is_ok_and(|known| known.is_some()) {
+                self.note_silence(url);
+            }
+        }
+        visited.is_ok()
     }
 
     /// The node of that key, with the age of its last proof.
@@ -173,11 +239,7 @@ impl Supernode {
                 visits.join_next().await;
             }
             let supernode = self.clone();
-            visits.spawn(async move {
-                if let Err(problem) = supernode.visit(&url).await {
-                    debug!(%url, %problem, "did not prove its key");
-                }
-            });
+            visits.spawn(async move { supernode.look_in(&url).await });
         }
         while visits.join_next().await.is_some() {}
     }
@@ -200,8 +262,8 @@ fn kinship(known: &Known) -> Vec<String> {
     all
 }
 
-/// The first `count`, those who share nothing with anyone before them first.
-fn strangers_first(nodes: Vec<Known>, mut taken: Vec<String>, count: usize) -> Vec<Known> {
+/// Those who share nothing with anyone before them first.
+fn strangers_first(nodes: Vec<Known>, mut taken: Vec<String>) -> Vec<Known> {
     let (mut first, mut kin) = (Vec::new(), Vec::new());
     for known in nodes {
         let marks = kinship(&known);
@@ -213,6 +275,5 @@ fn strangers_first(nodes: Vec<Known>, mut taken: Vec<String>, count: usize) -> V
         }
     }
     first.extend(kin);
-    first.truncate(count);
     first
 }

@@ -19,6 +19,7 @@ use anatomic_core::{InfoHash, Magnet, Metainfo};
 use anatomic_mesh::api::{Lookup, NodeEntry, Problem, SupernodeEntry, codes, paths};
 use anatomic_mesh::{Identity, Key, Receipt, Signed, UnixTime, link};
 use fastrand::Rng;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tracing::warn;
@@ -34,6 +35,8 @@ pub struct Supernode {
     network: Policy,
     rng: Mutex<Rng>,
     blocks: OnceLock<Arc<Blocks>>,
+    /// Addresses of nodes that did not prove themselves when they were last visited: they are not offered.
+    silent: Mutex<HashSet<String>>,
     /// Entries of others' feeds that proved nothing, or were of nodes that did not prove themselves.
     feed_refused: AtomicU64,
 }
@@ -49,6 +52,7 @@ impl Supernode {
             network,
             rng: Mutex::new(Rng::with_seed(seed)),
             blocks: OnceLock::new(),
+            silent: Mutex::default(),
             feed_refused: AtomicU64::new(0),
         })
     }
@@ -151,6 +155,9 @@ impl Supernode {
             .into_iter()
             .filter(|node| Some(node.key) != not && node.seen.is_some_and(|age| age <= LIVING))
             .collect();
+        if living.iter().any(|node| !self.is_silent(&node.url)) {
+            living.retain(|node| !self.is_silent(&node.url));
+        }
         // One that takes nothing new is asked only where there is no other.
         if living.iter().any(|node| node.free != Some(0)) {
             living.retain(|node| node.free != Some(0));

@@ -167,6 +167,33 @@ async fn only_living_nodes_that_take_torrents_are_offered() {
 }
 
 #[tokio::test]
+async fn a_node_that_does_not_answer_is_offered_no_more_though_it_lived_a_moment_ago() {
+    let bed = Bed::new("dead").await;
+    let (_, living) = node(1);
+    bed.supernode.list(&living).await.unwrap();
+    let (_, dead) = node(2);
+    let dead = NodeEntry { url: "http://127.0.0.1:1".into(), ..dead };
+    let moments_ago = UnixTime(clock::now().0 - 30);
+    bed.supernode.index.put_node(&dead, "", moments_ago).await.unwrap();
+    for _ in 0..2 {
+        let offer = bed.supernode.offer(8, &[], None).await.unwrap();
+        assert_eq!(offer.nodes.iter().map(|node| node.key).collect::<Vec<_>>(), [living.key]);
+    }
+    assert!(bed.supernode.is_silent(&dead.url), "it is not asked each time");
+    // One that is wanted is sought among all.
+    let offer = bed.supernode.offer(1, &[], None).await.unwrap();
+    assert_eq!(offer.nodes[0].key, living.key);
+    let hash = InfoHash([9; 20]);
+    let receipts =
+        [(2, &dead), (1, &living)].map(|(number, entry)| receipt(&node(number).0, &entry.url, hash, 1_000));
+    bed.supernode.hand_over(handover(receipts.to_vec(), None)).await.unwrap();
+    for _ in 0..8 {
+        let there = bed.supernode.redirect(&hash, None).await.unwrap();
+        assert_eq!(there, living.announce.http, "nobody is sent there either");
+    }
+}
+
+#[tokio::test]
 async fn strangers_cannot_make_a_public_supernode_look_inwards() {
     for url in [
         "http://127.0.0.1:1",
