@@ -9,7 +9,7 @@ use anatomic_tests::prelude::*;
 use tokio::time::Instant;
 
 /// Time in which news are known everywhere, and a dead process is missed.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(40);
 
 /// Three processes with one key, the first with a supernode.
 struct Fleet {
@@ -19,10 +19,20 @@ struct Fleet {
 
 impl Fleet {
     async fn start(s: &Scene) -> Self {
+        Self::start_by(s, None).await
+    }
+
+    /// Three nodes that register at another process's supernode.
+    async fn start_by(s: &Scene, supernode: Option<&str>) -> Self {
         let nats = Nats::start(s).await;
         let (url, key) = (nats.url(), s.path("key").display().to_string());
-        let options = ["--fleet", &url, "--key", &key];
-        let mut processes = vec![Anatomic::up_with(s, &options).await];
+        let mut options = vec!["--fleet", &url, "--key", &key];
+        options.extend(supernode.iter().flat_map(|url| ["--supernode", url]));
+        let first = match supernode {
+            Some(_) => Anatomic::start(s, "one", "node", &options).await,
+            None => Anatomic::up_with(s, &options).await,
+        };
+        let mut processes = vec![first];
         for name in ["two", "three"] {
             processes.push(Anatomic::start(s, name, "node", &options).await);
         }
@@ -58,11 +68,15 @@ async fn wait(what: &str, holds: impl AsyncFn() -> bool) {
 
 /// Plants a file at the first process; returns the torrent and the file's digest.
 async fn plant(s: &Scene, fleet: &Fleet, number: u64, size: u64) -> (Torrent, String) {
+    plant_by(s, &fleet.processes[0], number, size).await
+}
+
+async fn plant_by(s: &Scene, supernode: &Anatomic, number: u64, size: u64) -> (Torrent, String) {
     let file = s.folder("content").join(format!("{number}.bin"));
     let digest = content::file(&file, number, size);
     let original = torrent::make(&file, &s.path(&format!("{number}.torrent")), &[], 64);
     let out = s.path(&format!("{number}.planted.torrent")).display().to_string();
-    fleet.processes[0].plant(s, &original.path, &["-o", &out]).await;
+    supernode.plant(s, &original.path, &["-o", &out]).await;
     (original, digest)
 }
 
@@ -274,13 +288,12 @@ async fn a_process_that_starts_before_nats_serves_alone_and_joins_when_it_is_the
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_sister_node_knows_is_known_at_every_process() {
     scene::run(async |s| {
-        let mut fleet = Fleet::start(s).await;
-        let supernode = fleet.processes[0].url();
-        let sister = Anatomic::start(s, "sister", "node", &["--supernode", &supernode]).await;
-        let (original, _) = plant(s, &fleet, 85, MIB).await;
+        let sister = Anatomic::up(s).await;
+        let mut fleet = Fleet::start_by(s, Some(&sister.url())).await;
+        wait("they are registered", async || metric(&sister, "index_nodes").await == Some(2)).await;
+        let (original, _) = plant_by(s, &sister, 85, MIB).await;
         let hash = &original.info_hash;
-        let planted = async || metric(&sister, "planted_torrents").await == Some(1);
-        wait("the sister has it, too", planted).await;
+        assert_eq!(metric(&sister, "planted_torrents").await, Some(1));
         announce(&sister, hash, 7_001, 0).await;
         fleet
             .all("each names the sister's seed", async |process| {
@@ -302,6 +315,11 @@ async fn what_a_sister_node_knows_is_known_at_every_process() {
         wait("another speaks", async || metric(&rest[0], "fleet_speaks").await == Some(1)).await;
         for process in rest {
             wait("classic peers stay", async || names(&announce(process, hash, 0, 1).await, 7_001)).await;
+        }
+        wait("it speaks to her", async || metric(&rest[0], "sisters_connected").await == Some(1)).await;
+        announce(&sister, hash, 7_004, 5).await;
+        for process in rest {
+            wait("and hands on", async || names(&announce(process, hash, 0, 1).await, 7_004)).await;
         }
     })
     .await;
