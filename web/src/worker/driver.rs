@@ -386,7 +386,6 @@ impl Driver {
             }
         }
         self.engine.borrow_mut().handle_timeout(now);
-        self.widen();
         self.pump();
         self.show_changes();
         self.save_due(now);

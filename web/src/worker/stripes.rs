@@ -1,6 +1,6 @@
 //! When one connection with a node is not enough: *stripes* are several data channels that carry one transfer.
 //!
-//! A browser's socket holds about 64 KiB, so the rate of one connection is that by the time of the loop; a second one has a
+//! A browser's socket holds about 64 KiB, so the rate of one connection is that by the time of the loop; another has a
 //! socket of its own. It costs the node memory, so only what is fast already gets it.
 
 use super::{Driver, clock};
@@ -8,9 +8,9 @@ use anatomic_core::PeerId;
 use anatomic_engine::{PeerKey, PeerView, Role, TorrentView, Transport};
 
 /// Connections of one tab with one node in one torrent.
-const MOST: usize = 2;
-/// A connection that carries so many bytes a second is held back by its socket rather than by the network.
-const FAST: u64 = 6_000_000;
+const MOST: u64 = 3;
+/// Connections that carry so many bytes a second each are held back by their sockets rather than by the network.
+const FAST: u64 = 4_000_000;
 /// What is over in so many seconds needs no second connection.
 const SOON_OVER: u64 = 1;
 
@@ -28,35 +28,30 @@ fn to_widen<K: Copy>(stripes: &[Stripe<K>]) -> Option<K> {
     let wants = |stripe: &&Stripe<K>| {
         let beside = stripes.iter().filter(|other| other.node == stripe.node);
         let (count, rate) = beside.fold((0, 0), |(count, rate), other| (count + 1, rate + other.rate));
-        count < MOST && rate >= FAST
+        count < MOST && rate >= FAST * count
     };
     stripes.iter().find(wants).map(|stripe| stripe.key)
 }
 
-fn stripes(view: &TorrentView) -> Vec<Stripe<PeerKey>> {
+/// The connection of a torrent that should get another beside it: one is not enough.
+pub(super) fn narrow(view: &TorrentView) -> Option<PeerKey> {
+    if view.wanted.saturating_sub(view.done) < SOON_OVER * view.download_rate {
+        return None;
+    }
     let is_stripe = |peer: &&PeerView| peer.role == Role::Node && peer.transport == Transport::WebRtc;
     let stripe = |peer: &PeerView| {
         let rate = peer.download_rate.max(peer.upload_rate);
         peer.peer_id.map(|node| Stripe { key: peer.peer, node, rate })
     };
-    view.peers.iter().filter(is_stripe).filter_map(stripe).collect()
+    let stripes: Vec<Stripe<PeerKey>> = view.peers.iter().filter(is_stripe).filter_map(stripe).collect();
+    to_widen(&stripes)
 }
 
 impl Driver {
-    /// Asks for another connection where one is not enough. To be called a few times a second.
-    pub(super) fn widen(&self) {
-        let engine = self.engine.borrow();
-        let wanting: Vec<PeerKey> = engine
-            .torrents()
-            .filter_map(|key| engine.view(key))
-            .filter(|view| view.wanted.saturating_sub(view.done) >= SOON_OVER * view.download_rate)
-            .filter_map(|view| to_widen(&stripes(&view)))
-            .collect();
-        drop(engine);
-        for key in wanting {
-            if let Some(conn) = self.peers.conn_of(key) {
-                self.signalling.borrow_mut().widen(clock::now(), conn);
-            }
+    /// Asks for another connection beside that one.
+    pub(super) fn widen(&self, peer: PeerKey) {
+        if let Some(conn) = self.peers.conn_of(peer) {
+            self.signalling.borrow_mut().widen(clock::now(), conn);
         }
     }
 }
@@ -70,10 +65,12 @@ mod tests {
     }
 
     #[test]
-    fn a_fast_node_gets_one_more_connection_and_no_third() {
+    fn a_fast_node_gets_more_connections_and_no_fourth() {
         let slow = stripe(1, 1, FAST - 1);
         assert_eq!(to_widen(&[slow]), None);
         assert_eq!(to_widen(&[slow, stripe(2, 2, FAST)]), Some(2));
-        assert_eq!(to_widen(&[stripe(1, 1, FAST), stripe(2, 1, FAST)]), None);
+        assert_eq!(to_widen(&[stripe(1, 1, FAST), stripe(2, 1, FAST - 1)]), None);
+        assert_eq!(to_widen(&[stripe(1, 1, FAST), stripe(2, 1, FAST)]), Some(1));
+        assert_eq!(to_widen(&[stripe(1, 1, FAST), stripe(2, 1, FAST), stripe(3, 1, FAST)]), None);
     }
 }

@@ -3,7 +3,7 @@
 //! No words for people; those are made on the page.
 
 use super::list::Listed;
-use super::{Driver, clock, signalling};
+use super::{Driver, clock, signalling, stripes};
 use crate::protocol::Order;
 use crate::protocol::view::{
     Behind, File, Path, Peer, Progress, State, Torrent, Tracker, TrackerStatus, View,
@@ -66,6 +66,9 @@ impl Driver {
         let mut changes = Vec::new();
         for key in keys {
             let Some(view) = self.engine.borrow().view(key) else { continue };
+            if let Some(peer) = stripes::narrow(&view) {
+                self.widen(peer);
+            }
             let mut list = self.list.borrow_mut();
             let Some(listed) = list.get_mut(&key) else { continue };
             if listed.metainfo.is_some() && !listed.shown.named {
