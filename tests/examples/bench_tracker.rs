@@ -11,7 +11,7 @@ use anatomic_wire::tracker::announce::AnnounceRequest;
 use anatomic_wire::tracker::udp::{UdpReply, UdpRequest};
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What a node is set to for a load that comes from one host and is not planted.
@@ -44,12 +44,14 @@ struct Bench {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if let [load, server, connections, seconds] = args.as_slice()
+    if let [load, server, connections, offers, seconds] = args.as_slice()
         && load == "load-ws"
     {
         let number = |text: &str| text.parse().expect("a number");
         let server = server.parse().expect("an address");
-        let received = load::browsers(server, number(connections) as usize, number(seconds)).await;
+        let received =
+            load::browsers(server, number(connections) as usize, number(offers) as usize, number(seconds))
+                .await;
         println!("{received:?}");
         println!("  - Announce responses: {}", received.announced);
         println!("  - Offer responses: {}", received.offers);
@@ -88,7 +90,16 @@ impl Bench {
         path.display().to_string()
     }
 
-    /// Our node, alone on its core.
+    /// The tracker of that name, alone on its core; `aquatic` is the configuration of aquatic's. `None` if it is not installed.
+    async fn tracker(&self, name: &str, port: u16, aquatic: &str) -> Option<Process> {
+        match name {
+            "ours" => Some(self.ours(port).await),
+            "opentracker" => self.opentracker(port).await,
+            _ => self.aquatic(name, aquatic).await,
+        }
+    }
+
+    /// Our node.
     async fn ours(&self, port: u16) -> Process {
         let mut command = rivals::pinned(&programs::anatomic());
         let data = self.dir.join(format!("data-{port}"));
@@ -114,14 +125,16 @@ impl Bench {
             missing("opentracker");
             return None;
         };
-        // Debian builds it for a list of torrents.
-        let list = self.file("whitelist", &rivals::udp_load_hashes(UDP_TORRENTS));
+        // Debian builds it for a list of torrents, and it reads that as nobody.
+        let list = std::env::temp_dir().join("anatomic-bench-whitelist");
+        fs::write(&list, rivals::udp_load_hashes(UDP_TORRENTS)).expect("a file for the list");
+        let list = list.display();
         let config = format!(
             "listen.tcp 127.0.0.1:{port}\nlisten.udp 127.0.0.1:{port}\nlisten.udp.workers 1\naccess.whitelist {list}\n"
         );
         let config = self.file("opentracker.conf", &config);
         let mut command = rivals::pinned(&program);
-        command.args(["-f", &config, "-d", "/", "-u", "root"]);
+        command.args(["-f", &config, "-d", "/", "-u", "nobody"]);
         let process = rivals::start("opentracker", command, &self.dir).await;
         // It reads the list first.
         tokio::time::sleep(Duration::from_secs(3)).await;
@@ -146,12 +159,7 @@ impl Bench {
         );
         let aquatic = format!("socket_workers = 1\n[network]\naddress = \"{at}\"\n");
         for name in ["ours", "aquatic_udp", "opentracker"] {
-            let tracker = match name {
-                "ours" => Some(self.ours(port).await),
-                "opentracker" => self.opentracker(port).await,
-                _ => self.aquatic(name, &aquatic).await,
-            };
-            let Some(mut tracker) = tracker else { continue };
+            let Some(mut tracker) = self.tracker(name, port, &aquatic).await else { continue };
             let report = rivals::load("udp-load", &load, &["-c", &config], &self.dir, self.seconds).await;
             let each = rivals::figure(&report, "Peers per announce response").unwrap_or(0.0);
             assert!(each > 0.0, "{name} gave no peers:\n{report}\n{}", tracker.log().tail());
@@ -175,27 +183,24 @@ impl Bench {
         for keep in [true, false] {
             let kind = if keep { "kept connections" } else { "a connection each" };
             let mut table = Table::new(&format!("Announces over HTTP, one core, {kind}"), "announces/s");
-            let port = ports::free();
-            let at = format!("127.0.0.1:{port}");
-            let config = self.file(
-                "http-load.toml",
-                &format!(
-                    "server_address = \"{at}\"\nnum_workers = 1\nnum_connections = 128\nkeep_alive = {keep}\n\
-                     connection_creation_interval_ms = {}\nenable_tls = false\nduration = {}\n",
-                    if keep { 1 } else { 0 },
-                    self.seconds
-                ),
-            );
-            let aquatic = format!(
-                "socket_workers = 1\nswarm_workers = 1\n[network]\naddress = \"{at}\"\nenable_tls = false\n\
-                 keep_alive = {keep}\n"
-            );
             for name in ["ours", "aquatic_http"] {
-                let tracker = match name {
-                    "ours" => Some(self.ours(port).await),
-                    _ => self.aquatic(name, &aquatic).await,
-                };
-                let Some(mut tracker) = tracker else { continue };
+                // A port of its own: that of a server that just ended cannot be bound for a minute.
+                let port = ports::free();
+                let at = format!("127.0.0.1:{port}");
+                let config = self.file(
+                    "http-load.toml",
+                    &format!(
+                        "server_address = \"{at}\"\nnum_workers = 1\nnum_connections = 128\nkeep_alive = {keep}\n\
+                         connection_creation_interval_ms = {}\nenable_tls = false\nduration = {}\n",
+                        if keep { 1 } else { 0 },
+                        self.seconds
+                    ),
+                );
+                let aquatic = format!(
+                    "socket_workers = 1\nswarm_workers = 1\n[network]\naddress = \"{at}\"\nenable_tls = false\n\
+                     keep_alive = {keep}\n"
+                );
+                let Some(mut tracker) = self.tracker(name, port, &aquatic).await else { continue };
                 let report =
                     rivals::load("http-load", &load, &["-c", &config], &self.dir, self.seconds).await;
                 let figure = rivals::figure(&report, "Average responses per second:").expect("a report");
@@ -213,38 +218,41 @@ impl Bench {
         }
     }
 
+    /// Announces alone, which all trackers answer alike; then each with ten offers, of which a tracker drops as many as it
+    /// likes, so that there the messages of all kinds are compared.
     async fn ws(&self) {
-        let mut table = Table::new("Announces over WebSocket, one core, no TLS", "announces/s");
-        let mut memory = Table::new("Memory after that load", "MiB");
-        let port = ports::free();
-        let at = format!("127.0.0.1:{port}");
-        let aquatic = format!("socket_workers = 1\nswarm_workers = 1\n[network]\naddress = \"{at}\"\n");
         let load = std::env::current_exe().expect("this program");
-        for name in ["ours", "aquatic_ws"] {
-            let tracker = match name {
-                "ours" => Some(self.ours(port).await),
-                _ => self.aquatic(name, &aquatic).await,
-            };
-            let Some(mut tracker) = tracker else { continue };
-            let (browsers, seconds) = (BROWSERS.to_string(), self.seconds.to_string());
-            let args = ["load-ws", &at, &browsers, &seconds];
-            let report = rivals::load("ws-load", &load, &args, &self.dir, self.seconds).await;
-            table.add(name, rivals::figure(&report, "- Announce responses").expect("a report"));
-            let sum: f64 = ["- Offer responses", "- Answer responses"]
-                .iter()
-                .filter_map(|label| rivals::figure(&report, label))
-                .sum();
-            eprintln!("    offers and answers: {sum}/s");
-            memory.add(name, tracker.rss() as f64 / (1024.0 * 1024.0));
-            tracker.kill().await;
+        for (offers, what, unit) in
+            [(0, "announces without offers", "announces/s"), (10, "ten offers each", "messages/s")]
+        {
+            let mut table = Table::new(&format!("WebSocket, one core, no TLS, {what}"), unit);
+            let mut memory = Table::new("Memory after that load", "MiB");
+            for name in ["ours", "aquatic_ws"] {
+                let port = ports::free();
+                let at = format!("127.0.0.1:{port}");
+                let aquatic =
+                    format!("socket_workers = 1\nswarm_workers = 1\n[network]\naddress = \"{at}\"\n");
+                let Some(mut tracker) = self.tracker(name, port, &aquatic).await else { continue };
+                let [browsers, offers, seconds] =
+                    [BROWSERS, offers, self.seconds as usize].map(|n| n.to_string());
+                let args = ["load-ws", &at, &browsers, &offers, &seconds];
+                let report = rivals::load("ws-load", &load, &args, &self.dir, self.seconds).await;
+                let figure = |label| rivals::figure(&report, label).expect("a report");
+                let [announces, offers, answers] =
+                    ["- Announce responses", "- Offer responses", "- Answer responses"].map(figure);
+                eprintln!("    announces {announces}, offers {offers}, answers {answers} a second");
+                table.add(name, announces + offers + answers);
+                memory.add(name, tracker.rss() as f64 / (1024.0 * 1024.0));
+                tracker.kill().await;
+            }
+            table.print();
+            memory.print();
+            promise(
+                &format!("WebSocket, {what}, times aquatic_ws"),
+                table.median("ours") / table.median("aquatic_ws"),
+                1.0,
+            );
         }
-        table.print();
-        memory.print();
-        promise(
-            "WebSocket announces, times aquatic_ws",
-            table.median("ours") / table.median("aquatic_ws"),
-            1.0,
-        );
     }
 
     /// Memory a peer, each door's trackers asked over UDP by as many peers as [`PEERS`].
@@ -254,14 +262,9 @@ impl Bench {
         let at: SocketAddr = ([127, 0, 0, 1], port).into();
         let aquatic = format!("socket_workers = 1\n[network]\naddress = \"{at}\"\n");
         for name in ["ours", "aquatic_udp", "opentracker"] {
-            let tracker = match name {
-                "ours" => Some(self.ours(port).await),
-                "opentracker" => self.opentracker(port).await,
-                _ => self.aquatic(name, &aquatic).await,
-            };
-            let Some(mut tracker) = tracker else { continue };
+            let Some(mut tracker) = self.tracker(name, port, &aquatic).await else { continue };
             let before = tracker.rss();
-            let hashes: Vec<[u8; 20]> = hashes(&self.dir, PEERS.1);
+            let hashes: Vec<[u8; 20]> = hashes(PEERS.1);
             let fill = tokio::task::spawn_blocking(move || fill(at, &hashes, PEERS.0));
             let answered = fill.await.expect("the load ran");
             assert!(answered > PEERS.0 / 100 * 99, "{name} answered {answered} of {}", PEERS.0);
@@ -276,10 +279,9 @@ impl Bench {
     }
 }
 
-/// The hashes on opentracker's list, or the same ones made anew.
-fn hashes(dir: &Path, count: u32) -> Vec<[u8; 20]> {
-    let list =
-        fs::read_to_string(dir.join("whitelist")).unwrap_or_else(|_| rivals::udp_load_hashes(count as usize));
+/// The first hashes on opentracker's list.
+fn hashes(count: u32) -> Vec<[u8; 20]> {
+    let list = rivals::udp_load_hashes(count as usize);
     let byte = |pair: &[u8]| {
         let digit = |digit: u8| char::from(digit).to_digit(16).unwrap_or(0) as u8;
         digit(pair[0]) << 4 | digit(pair[1])

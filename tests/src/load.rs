@@ -1,6 +1,6 @@
 //! A load of browsers for a WebSocket tracker: what `aquatic_ws_load_test` does, without TLS.
 //!
-//! Each connection sends one message and reads one, for ever: an announce with ten offers, or an answer if the last thing
+//! Each connection sends one message and reads one, for ever: an announce with its offers (aquatic's load has ten), or an answer if the last thing
 //! it read was an offer. Torrents are drawn as there, Gamma(0.2, 100) cut off at both ends: two fifths of the announces
 //! are for the first. Not a client: it opens no data channel, and its session descriptions are no descriptions.
 
@@ -17,8 +17,6 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Torrents that are announced.
 const TORRENTS: usize = 10_000;
-/// Offers of an announce.
-const OFFERS: usize = 10;
 /// The session description of every offer and answer, aquatic's own.
 const SDP: &str = "abcdefg-abcdefg-abcdefg-abcdefg-abcdefg-abcdefg";
 
@@ -40,6 +38,8 @@ struct Shared {
     torrents: Vec<String>,
     rng: RefCell<fastrand::Rng>,
     received: Cell<Received>,
+    /// Offers of an announce.
+    offers: usize,
 }
 
 /// Twenty bytes as JSON text: byte n is the code point U+00nn.
@@ -123,13 +123,14 @@ async fn browser(shared: Rc<Shared>, server: SocketAddr) {
     loop {
         let message = answer.take().unwrap_or_else(|| {
             let rng = &mut *shared.rng.borrow_mut();
+            let offers = shared.offers;
             let (left, event) = if rng.f64() < 0.25 { (0, "completed") } else { (50, "started") };
             let torrent = &shared.torrents[torrent(rng)];
             let mut message = format!(
                 "{{\"action\":\"announce\",\"info_hash\":\"{torrent}\",\"peer_id\":\"{own}\",\"left\":{left},\
-                 \"event\":\"{event}\",\"numwant\":{OFFERS},\"offers\":["
+                 \"event\":\"{event}\",\"numwant\":{offers},\"offers\":["
             );
-            for number in 0..OFFERS {
+            for number in 0..offers {
                 let comma = if number == 0 { "" } else { "," };
                 let _ = write!(
                     message,
@@ -172,14 +173,15 @@ async fn browser(shared: Rc<Shared>, server: SocketAddr) {
     }
 }
 
-/// Loads `server` from `connections` browsers for `seconds` after all are connected; what came in that time.
-pub async fn browsers(server: SocketAddr, connections: usize, seconds: u64) -> Received {
+/// Loads `server` from `connections` browsers, with so many `offers` an announce, for `seconds` after all are connected; what
+/// came a second in that time.
+pub async fn browsers(server: SocketAddr, connections: usize, offers: usize, seconds: u64) -> Received {
     let seed =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |at| at.subsec_nanos());
     let mut rng = fastrand::Rng::with_seed(seed.into());
     let torrents = (0..TORRENTS).map(|_| id(&mut rng)).collect();
-    let shared =
-        Rc::new(Shared { torrents, rng: RefCell::new(rng), received: Cell::new(Received::default()) });
+    let received = Cell::new(Received::default());
+    let shared = Rc::new(Shared { torrents, rng: RefCell::new(rng), received, offers });
     let local = tokio::task::LocalSet::new();
     local
         .run_until(async {
