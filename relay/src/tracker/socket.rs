@@ -113,7 +113,10 @@ impl Session {
                     }
                     // The next message is read only after the pause: the sender waits, nothing piles up.
                     let pause = pace.pause(heard);
-                    if !pause.is_zero() {
+                    if pause.is_zero() {
+                        // Whom offers went to takes them out of his queue before more come.
+                        tokio::task::yield_now().await;
+                    } else {
                         tokio::time::sleep(pause).await;
                     }
                     continue;
