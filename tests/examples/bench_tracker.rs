@@ -137,7 +137,7 @@ impl Bench {
         command.args(["-f", &config, "-d", "/", "-u", "nobody"]);
         let process = rivals::start("opentracker", command, &self.dir).await;
         // It reads the list first.
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
         Some(process)
     }
 

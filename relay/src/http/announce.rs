@@ -6,16 +6,14 @@
 use super::App;
 use super::{classic, page};
 use crate::tracker::http::{Families, Origin, bencoded, refusal};
+use crate::tracker::stream::Upgrade;
 use crate::tracker::swarms::Drawn;
 use crate::tracker::{Addresses, socket};
 use anatomic_core::InfoHash;
 use anatomic_wire::tracker::NOT_PLANTED;
 use anatomic_wire::tracker::announce::AnnounceRequest;
 use anatomic_wire::tracker::scrape;
-use anatomic_wire::tracker::websocket::MAX_MESSAGE_LEN;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::extract::{ConnectInfo, RawQuery, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -24,20 +22,17 @@ use std::sync::Arc;
 
 const NO_REDIRECT: &str = "this announce cannot be redirected";
 
-/// A request to become a WebSocket, if it is one.
-type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
-
 /// `GET /`: the WebSocket tracker, or the page.
 pub async fn root(
     State(app): State<Arc<App>>,
     ConnectInfo(from): ConnectInfo<Addresses>,
     headers: HeaderMap,
     uri: Uri,
-    upgrade: Upgrade,
+    request: Request,
 ) -> Response {
-    match upgrade {
-        Ok(upgrade) => websocket(&app, from, &headers, upgrade),
-        Err(_) => page::answer(&app, &uri, &headers),
+    match Upgrade::of(&mut request.into_parts().0) {
+        Some(upgrade) => websocket(&app, from, &headers, upgrade),
+        None => page::answer(&app, &uri, &headers),
     }
 }
 
@@ -47,9 +42,9 @@ pub async fn announce(
     ConnectInfo(from): ConnectInfo<Addresses>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
-    upgrade: Upgrade,
+    request: Request,
 ) -> Response {
-    if let Ok(upgrade) = upgrade {
+    if let Some(upgrade) = Upgrade::of(&mut request.into_parts().0) {
         return websocket(&app, from, &headers, upgrade);
     }
     let query = query.unwrap_or_default();
@@ -125,7 +120,7 @@ fn moved(location: &str) -> Response {
     }
 }
 
-fn websocket(app: &App, from: Addresses, headers: &HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+fn websocket(app: &App, from: Addresses, headers: &HeaderMap, upgrade: Upgrade) -> Response {
     let Some(tracker) = app.tracker.clone() else {
         return (StatusCode::NOT_FOUND, "there is no tracker for browsers here").into_response();
     };
@@ -134,14 +129,7 @@ fn websocket(app: &App, from: Addresses, headers: &HeaderMap, upgrade: WebSocket
             .into_response();
     }
     let ip = app.client(from, headers);
-    upgrade
-        .max_message_size(MAX_MESSAGE_LEN)
-        .max_frame_size(MAX_MESSAGE_LEN)
-        // Small answers, and a bound on what a slow socket holds.
-        .read_buffer_size(4 * 1024)
-        .write_buffer_size(8 * 1024)
-        .max_write_buffer_size(256 * 1024)
-        .on_upgrade(move |stream| socket::serve(tracker, stream, ip))
+    upgrade.serve(move |stream| socket::serve(tracker, stream, ip))
 }
 
 impl App {

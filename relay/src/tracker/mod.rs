@@ -19,6 +19,7 @@ pub mod roster;
 pub mod sharing;
 pub mod snapshot;
 pub mod socket;
+pub mod stream;
 mod swarm;
 pub mod swarms;
 pub mod udp;

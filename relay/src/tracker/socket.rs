@@ -5,13 +5,13 @@
 
 use super::NodePeer;
 use super::Tracker;
+use super::stream::{Raw, Stream};
 use super::swarms::{Socket, SocketId};
 use anatomic_core::InfoHash;
 use anatomic_wire::tracker::scrape::SwarmCounts;
 use anatomic_wire::tracker::websocket::{Action, ClientMessage, Offer, Refusal, ServerMessage, WsAnnounce};
 use anatomic_wire::tracker::{Event, NOT_PLANTED};
-use axum::extract::ws::{Message, WebSocket};
-use futures_util::SinkExt as _;
+use bytes::Bytes;
 use hashbrown::HashSet;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -19,7 +19,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::debug;
+
+/// A socket that was silent for so long lets go of its buffers.
+const SILENT: Duration = Duration::from_secs(1);
 
 /// Open sockets by address.
 #[derive(Default)]
@@ -59,14 +63,14 @@ impl Census {
 }
 
 /// Serves one socket until it closes.
-pub async fn serve(tracker: Arc<Tracker>, mut stream: WebSocket, ip: IpAddr) {
+pub async fn serve(tracker: Arc<Tracker>, mut stream: Stream<Raw>, ip: IpAddr) {
     let Some(id) = tracker.sockets.enter(ip, tracker.config.sockets_per_ip) else {
         let refusal = Refusal {
             action: Action::Announce,
             info_hash: None,
             reason: "too many connections of your address".into(),
         };
-        let _ = stream.send(Message::Text(ServerMessage::Refused(refusal).encode().into())).await;
+        let _ = send(&mut stream, text(&ServerMessage::Refused(refusal)), || None).await;
         return;
     };
     let (outbox, inbox) = mpsc::channel(tracker.config.queue);
@@ -78,6 +82,19 @@ pub async fn serve(tracker: Arc<Tracker>, mut stream: WebSocket, ip: IpAddr) {
     }
     tracker.sockets.leave(ip);
     debug!(socket = id.0, "tracker socket closed");
+}
+
+/// Sends a message and what else there is.
+async fn send(
+    stream: &mut Stream<Raw>,
+    first: Message,
+    mut more: impl FnMut() -> Option<Box<ServerMessage>>,
+) -> Result<(), Error> {
+    stream.feed(first).await?;
+    while let Some(message) = more() {
+        stream.feed(text(&message)).await?;
+    }
+    stream.flush().await
 }
 
 fn text(message: &ServerMessage) -> Message {
@@ -92,7 +109,7 @@ struct Session {
 }
 
 impl Session {
-    async fn run(&mut self, stream: &mut WebSocket, mut inbox: mpsc::Receiver<Box<ServerMessage>>) {
+    async fn run(&mut self, stream: &mut Stream<Raw>, mut inbox: mpsc::Receiver<Box<ServerMessage>>) {
         let tracker = self.tracker.clone();
         let config = &tracker.config;
         let mut pings = tokio::time::interval(config.ping_interval);
@@ -102,14 +119,14 @@ impl Session {
         let mut pace = Pace::new(config.messages_per_second);
         loop {
             let outgoing = tokio::select! {
-                incoming = stream.recv() => {
-                    let Some(Ok(message)) = incoming else { return };
+                incoming = stream.next() => {
+                    let Some(message) = incoming else { return };
                     heard = Instant::now();
                     match message {
                         Message::Text(text) => self.handle(text.as_bytes()),
                         Message::Binary(bytes) => self.handle(&bytes),
                         Message::Close(_) => return,
-                        Message::Ping(_) | Message::Pong(_) => {}
+                        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
                     }
                     // The next message is read only after the pause: the sender waits, nothing piles up.
                     let pause = pace.pause(heard);
@@ -129,17 +146,15 @@ impl Session {
                     if heard.elapsed() > config.ping_interval * 3 {
                         return;
                     }
-                    Message::Ping(axum::body::Bytes::new())
+                    Message::Ping(Bytes::new())
+                }
+                () = tokio::time::sleep(SILENT), if stream.is_used() => {
+                    stream.shed().await;
+                    continue;
                 }
             };
             // What else waits goes with it.
-            let sending = async {
-                stream.feed(outgoing).await?;
-                while let Ok(message) = inbox.try_recv() {
-                    stream.feed(text(&message)).await?;
-                }
-                stream.flush().await
-            };
+            let sending = send(stream, outgoing, || inbox.try_recv().ok());
             match tokio::time::timeout(config.send_timeout, sending).await {
                 Ok(Ok(())) => {}
                 _ => return,
