@@ -6,11 +6,9 @@ use super::known;
 use super::progress::{say, say_json};
 use super::{Failure, client};
 use crate::node::client as http;
-use anatomic_core::InfoHash;
 use anatomic_core::human::{Size, Span};
-use anatomic_mesh::api::{Found, Hit, paths};
+use anatomic_mesh::api::{self, Found, Hit, paths};
 use futures_util::future::join_all;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -73,7 +71,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         )));
     }
     let found = supernodes.iter().zip(answers).filter_map(|(url, answer)| Some((url, answer.ok()?)));
-    let hits = merged(found.map(|(url, found)| (url.as_str(), found.hits)), args.limit);
+    let hits = api::merge(found.map(|(url, found)| (url.as_str(), found.hits)), args.limit);
     if args.json {
         let link = |url: &str, hit: &Hit| format!("{url}/t/{}", hit.info_hash);
         let hits: Vec<_> = hits
@@ -103,26 +101,4 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         say(&format!("{name}{size}, {life}\n    {url}/t/{}", hit.info_hash));
     }
     Ok(())
-}
-
-/// Each torrent once. Every supernode has its turn: the first of each answer, then the second of each, so that one that claims
-/// much cannot crowd out the others; among those by who proved it alive last, those that wait for their first seed at the end.
-fn merged<'a>(answers: impl Iterator<Item = (&'a str, Vec<Hit>)>, limit: usize) -> Vec<(&'a str, Hit)> {
-    let mut all: HashMap<InfoHash, (usize, &str, Hit)> = HashMap::new();
-    let age = |hit: &Hit| hit.seed_seen.unwrap_or(u64::MAX);
-    for (url, hits) in answers {
-        for (place, hit) in hits.into_iter().enumerate() {
-            let known = all.get(&hit.info_hash);
-            let place = known.map_or(place, |(known, ..)| place.min(*known));
-            if known.is_none_or(|(_, _, known)| age(&hit) < age(known)) {
-                all.insert(hit.info_hash, (place, url, hit));
-            } else if let Some(known) = all.get_mut(&hit.info_hash) {
-                known.0 = place;
-            }
-        }
-    }
-    let mut hits: Vec<_> = all.into_values().collect();
-    hits.sort_by_key(|(place, _, hit)| (*place, age(hit), hit.info_hash.0));
-    hits.truncate(limit);
-    hits.into_iter().map(|(_, url, hit)| (url, hit)).collect()
 }

@@ -22,7 +22,7 @@ pub use federation::{
 pub use health::{Connected, Health, NodeHealth, Swarm};
 pub use planting::{Handover, Indexed, PlantRequest, Planted, RefusedReceipt, TorrentFile, WithdrawRequest};
 pub use problem::{Problem, codes};
-pub use search::{Found, Hit};
+pub use search::{Found, Hit, merge};
 
 /// Paths below the scheme and host of a node or supernode.
 pub mod paths {

@@ -1,4 +1,4 @@
-//! Looks for planted torrents by name, at the supernode of this host.
+//! Looks for planted torrents by name, at the supernodes that are known.
 //!
 //! How words are matched is the supernode's business.
 

@@ -5,6 +5,7 @@
 use crate::browser::reason;
 use crate::worker::host::respond;
 use anatomic_mesh::api::Problem;
+use futures_util::future::join_all;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
@@ -50,6 +51,31 @@ pub async fn ask<T: DeserializeOwned>(supernodes: &[String], path: &str) -> Resu
         }
     }
     Err(reason)
+}
+
+/// Supernodes that are asked at once.
+const AT_ONCE: usize = 5;
+
+/// Asks supernodes all at once; who does not answer is left out.
+///
+/// # Errors
+/// What each of them said, if none answers.
+pub async fn ask_all<T: DeserializeOwned>(supernodes: &[String], path: &str) -> Result<Vec<T>, String> {
+    let asked = supernodes.iter().take(AT_ONCE).map(|supernode| async move {
+        get(&format!("{supernode}{path}")).await.map_err(|error| format!("{supernode}: {error}"))
+    });
+    let (mut answers, mut reasons) = (Vec::new(), Vec::new());
+    for answer in join_all(asked).await {
+        match answer {
+            Ok(answer) => answers.push(answer),
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    if answers.is_empty() {
+        reasons.extend(supernodes.is_empty().then(|| "no supernode is known".to_owned()));
+        return Err(reasons.join("; "));
+    }
+    Ok(answers)
 }
 
 fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {

@@ -3,7 +3,7 @@
 //! What the answers mean for people is said on the page.
 
 use super::Planter;
-use super::http::{ask, get, send};
+use super::http::{ask, ask_all, get, send};
 use crate::protocol::Id;
 use crate::protocol::network::{Count, Found, Health, Hit, NodeHealth};
 use crate::protocol::planter::FromPlanter;
@@ -16,7 +16,7 @@ use anatomic_mesh::{Identity, Reach, Signed, UnixTime, Withdrawal};
 use std::rc::Rc;
 
 /// Most torrents that one search shows.
-const MOST_HITS: u32 = 50;
+const MOST_HITS: usize = 50;
 
 impl Planter {
     /// Asks how a planted torrent fares.
@@ -34,17 +34,17 @@ impl Planter {
         self.tell(View::Health(Box::new(health)));
     }
 
-    /// Looks for planted torrents.
+    /// Looks for planted torrents at several supernodes at once.
     pub(super) async fn search(&self, words: String, supernodes: &[String]) {
         let query = String::from(js_sys::encode_uri_component(&words));
         let path = format!("{}?q={query}&limit={MOST_HITS}", paths::SEARCH);
-        let found = match ask::<api::Found>(supernodes, &path).await {
-            Ok(found) => Found {
-                words,
-                error: None,
-                hits: found.hits.into_iter().map(hit).collect(),
-                more: found.more,
-            },
+        let found = match ask_all::<api::Found>(supernodes, &path).await {
+            Ok(answers) => {
+                let more = answers.iter().any(|found| found.more);
+                let hits = answers.into_iter().map(|found| ((), found.hits));
+                let hits = api::merge(hits, MOST_HITS).into_iter().map(|((), found)| hit(found)).collect();
+                Found { words, error: None, hits, more }
+            }
             Err(reason) => Found { words, error: Some(reason), ..Found::default() },
         };
         self.tell(View::Found(found));
