@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::process::Command;
 
+use crate::halves::Place;
 use crate::process::Process;
 use crate::programs;
 use crate::scene::Scene;
@@ -21,9 +22,10 @@ pub struct Anatomic {
     process: Process,
     ready: Value,
     data: PathBuf,
+    name: String,
     role: String,
     options: Vec<String>,
-    env: Vec<(String, String)>,
+    place: Place,
 }
 
 /// What a command that ended has said.
@@ -84,7 +86,7 @@ impl Anatomic {
     /// # Panics
     /// When it is not ready in time.
     pub async fn start(scene: &Scene, name: &str, role: &str, options: &[&str]) -> Self {
-        Self::start_in(scene, name, role, options, &[]).await
+        Self::start_at(scene, &Place::here(), name, role, options).await
     }
 
     /// As [`Anatomic::start`] with variables of its environment.
@@ -98,16 +100,32 @@ impl Anatomic {
         options: &[&str],
         env: &[(String, String)],
     ) -> Self {
+        Self::start_at(scene, &Place::here().with(env), name, role, options).await
+    }
+
+    /// As [`Anatomic::start`] on free ports of a place's own address.
+    ///
+    /// # Panics
+    /// When it is not ready in time.
+    pub async fn start_at(scene: &Scene, place: &Place, name: &str, role: &str, options: &[&str]) -> Self {
         let data = scene.folder(&format!("{name}.data"));
-        let mut all: Vec<String> = vec!["--listen".into(), "127.0.0.1:0".into()];
+        let any = format!("{}:0", place.ip);
+        let mut all: Vec<String> = vec!["--listen".into(), any.clone()];
         if role != "supernode" {
             for option in ["--tcp", "--udp"] {
-                all.extend([option.into(), "127.0.0.1:0".into()]);
+                all.extend([option.into(), any.clone()]);
             }
         }
         all.extend(options.iter().map(|option| (*option).to_owned()));
-        let (process, ready) = launch(scene, name, role, &data, &all, env).await;
-        Self { process, ready, data, role: role.to_owned(), options: all, env: env.to_vec() }
+        let (process, ready) = launch(scene, place, name, role, &data, &all).await;
+        let (name, role) = (name.to_owned(), role.to_owned());
+        Self { process, ready, data, name, role, options: all, place: place.clone() }
+    }
+
+    /// Where it runs.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Where its page and trackers are: `http://127.0.0.1:PORT/`.
@@ -118,9 +136,16 @@ impl Anatomic {
         format!("{}/", url.trim_end_matches('/'))
     }
 
-    /// `host:port` of [`Anatomic::url`].
+    /// `host:port` of [`Anatomic::url`]; of a node that calls itself otherwise (`--url`), where it really is.
+    ///
+    /// # Panics
+    /// When the first line did not say it.
     #[must_use]
     pub fn host(&self) -> String {
+        if self.options.iter().any(|option| option == "--url") {
+            // The UDP tracker has the number of the HTTP port.
+            return self.ready["udp_tracker"].as_str().expect("`udp_tracker` in the first line").to_owned();
+        }
         let url = self.url();
         url.split_once("://").map_or(url.as_str(), |(_, rest)| rest).trim_end_matches('/').to_owned()
     }
@@ -158,6 +183,12 @@ impl Anatomic {
         &self.data
     }
 
+    /// Its resident memory in bytes.
+    #[must_use]
+    pub fn rss(&self) -> u64 {
+        self.process.rss()
+    }
+
     /// Its process.
     #[must_use]
     pub fn process(&mut self) -> &mut Process {
@@ -192,8 +223,8 @@ impl Anatomic {
                 address.clone_into(&mut options[at + 1]);
             }
         }
-        let name = format!("{}-again", self.role);
-        let (process, ready) = launch(scene, &name, &self.role, &self.data, &options, &self.env).await;
+        let name = format!("{}-again", self.name);
+        let (process, ready) = launch(scene, &self.place, &name, &self.role, &self.data, &options).await;
         self.process = process;
         self.ready = ready;
     }
@@ -201,17 +232,16 @@ impl Anatomic {
 
 async fn launch(
     scene: &Scene,
+    place: &Place,
     name: &str,
     role: &str,
     data: &Path,
     options: &[String],
-    env: &[(String, String)],
 ) -> (Process, Value) {
     let mut command = Command::new(programs::anatomic());
     command.arg(role).arg("--json").arg("--data").arg(data).args(options);
     environment(&mut command);
-    command.envs(env.iter().cloned());
-    let mut process = Process::spawn(name, command, scene.log(name));
+    let mut process = Process::spawn(name, place.enter(command), scene.log(name));
     let ready = process
         .line_where("its first line, a JSON object", READY, |line| {
             serde_json::from_str::<Value>(line).ok().filter(Value::is_object)
@@ -236,19 +266,23 @@ fn environment(command: &mut Command) {
 
 /// Starts `anatomic ARGS` and returns at once.
 pub fn start<S: AsRef<OsStr>>(scene: &Scene, name: &str, args: &[S]) -> Process {
-    start_in(scene, name, args, &[])
+    start_at(scene, &Place::here(), name, args)
 }
 
 /// As [`start`] with variables of its environment.
 pub fn start_in<S: AsRef<OsStr>>(scene: &Scene, name: &str, args: &[S], env: &[(String, String)]) -> Process {
+    start_at(scene, &Place::here().with(env), name, args)
+}
+
+/// As [`start`], at a place.
+pub fn start_at<S: AsRef<OsStr>>(scene: &Scene, place: &Place, name: &str, args: &[S]) -> Process {
     let mut command = Command::new(programs::anatomic());
     command.args(args);
     command.env("HOME", scene.folder("home"));
     command.env("XDG_DATA_HOME", scene.folder("home/data"));
     command.env("XDG_CONFIG_HOME", scene.folder("home/config"));
     environment(&mut command);
-    command.envs(env.iter().cloned());
-    Process::spawn(name, command, scene.log(name))
+    Process::spawn(name, place.enter(command), scene.log(name))
 }
 
 /// Runs `anatomic ARGS` to its end, within two minutes, with variables of its environment.
@@ -274,7 +308,11 @@ pub async fn run_within<S: AsRef<OsStr>>(scene: &Scene, name: &str, args: &[S], 
     ended(start(scene, name, args), limit).await
 }
 
-async fn ended(mut process: Process, limit: Duration) -> Ended {
+/// What a command says to its end.
+///
+/// # Panics
+/// When it still runs after `limit`.
+pub async fn ended(mut process: Process, limit: Duration) -> Ended {
     let code = process.wait(limit).await.code().unwrap_or(-1);
     let (stdout, stderr) = process.said().await;
     process.log().line(&format!("exit {code}"));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use crate::halves::Place;
 use crate::process::Process;
 use crate::scene::Scene;
 use crate::{ports, programs};
@@ -54,9 +55,24 @@ pub async fn download(scene: &Scene, name: &str, what: &str, dir: &Path, limit: 
 /// Seeds a `.torrent` file whose content lies in `dir`.
 #[must_use]
 pub fn seed(scene: &Scene, name: &str, torrent: &Path, dir: &Path) -> Process {
+    seed_with(scene, name, torrent, dir, &[])
+}
+
+/// As [`seed`] with `options` added.
+#[must_use]
+pub fn seed_with(scene: &Scene, name: &str, torrent: &Path, dir: &Path, options: &[&str]) -> Process {
     let mut command = command(dir);
-    command.args(["--check-integrity=true", "--seed-ratio=0.0"]).arg(torrent);
+    command.args(["--check-integrity=true", "--seed-ratio=0.0"]).args(options).arg(torrent);
     Process::spawn(name, command, scene.log(name))
+}
+
+/// As [`seed`], at a place.
+#[must_use]
+pub fn seed_at(scene: &Scene, place: &Place, name: &str, torrent: &Path, dir: &Path) -> Process {
+    let mut command = command(dir);
+    command.args(["--check-integrity=true", "--seed-ratio=0.0"]);
+    command.arg(format!("--interface={}", place.ip)).arg(torrent);
+    Process::spawn(name, place.enter(command), scene.log(name))
 }
 
 fn command(dir: &Path) -> Command {

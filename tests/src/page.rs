@@ -90,6 +90,13 @@ impl Page {
         page
     }
 
+    /// As [`Page::open`], with storage of its own.
+    pub async fn open_apart(scene: &Scene, browser: &Browser, url: &str) -> Self {
+        let page = Self { tab: browser.open_apart(scene, url).await };
+        page.ready().await;
+        page
+    }
+
     /// As [`Page::open`], with a stopwatch in the page: see [`Page::times`].
     pub async fn open_timed(scene: &Scene, browser: &Browser, url: &str) -> Self {
         let tab = browser.open_with(scene, url, STOPWATCH).await;

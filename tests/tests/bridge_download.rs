@@ -3,6 +3,7 @@
 //! Transmission seeds over TCP and knows no WebSocket tracker; the tab has only WebRTC; the node
 //! between them keeps nothing.
 
+use anatomic_tests::ask::eventually;
 use anatomic_tests::prelude::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,6 +40,14 @@ async fn a_tab_downloads_a_planted_torrent_that_only_transmission_seeds() {
         assert!(network.websocket_bytes < 4 * MIB, "{} over WebSocket", network.websocket_bytes);
         let page_bytes = network.http_bytes;
         assert!(page_bytes < 24 * MIB, "{page_bytes} over HTTP is more than the page itself");
+
+        // One connection, and perhaps a second for a quick transfer; no offer is left behind.
+        let opened = ask::metric(&node, "webrtc_opened").await.expect("a figure");
+        assert!((1..=2).contains(&opened), "{opened} connections for one download");
+        eventually("no connection is opening", SHORT, async || {
+            ask::metric(&node, "webrtc_negotiating").await == Some(0)
+        })
+        .await;
 
         // The node kept nothing.
         assert_eq!(content::files_with_content(node.data()), Vec::<std::path::PathBuf>::new());

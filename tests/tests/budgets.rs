@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// A day's budget, small enough to be spent on pages of figures.
 const BUDGET: &str = "400kB";
 
-/// The whole answer to a plain `GET`, head and body.
+/// The whole answer to a plain `GET`, head and body: the head says where somebody is sent.
 async fn get(node: &Anatomic, path: &str) -> String {
     let mut stream = TcpStream::connect(node.host()).await.expect("the node listens");
     stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.expect("it reads");
@@ -20,17 +20,11 @@ async fn get(node: &Anatomic, path: &str) -> String {
 }
 
 async fn metric(node: &Anatomic, name: &str) -> u64 {
-    let text = get(node, "/metrics").await;
-    let line = text.lines().find_map(|line| line.strip_prefix(&format!("anatomic_{name} ")));
-    line.unwrap_or_else(|| panic!("no figure {name} in {text}")).trim().parse().expect("a number")
+    ask::metric(node, name).await.unwrap_or_else(|| panic!("no figure {name}"))
 }
 
 fn query(info_hash: &str, port: u16) -> String {
-    let hash: String = info_hash
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| format!("%{}{}", char::from(pair[0]), char::from(pair[1])))
-        .collect();
+    let hash = ask::escaped(info_hash);
     format!(
         "info_hash={hash}&peer_id=-XX0000-000000000000&port={port}&uploaded=0&downloaded=0&left=1&compact=1"
     )
@@ -90,9 +84,7 @@ async fn near_its_budget_a_node_sends_newcomers_to_a_sister_and_takes_no_torrent
             "no circles"
         );
 
-        let document = get(&poor, "/.well-known/anatomic").await;
-        let body = document.split_once("\r\n\r\n").expect("a body").1;
-        let known: Value = serde_json::from_str(body).expect("JSON");
+        let known = ask::json(&poor, "/.well-known/anatomic").await.expect("JSON");
         assert_eq!(known["node"]["free"], json!(0));
         assert_eq!(known["limits"]["bytes_a_day"], json!(400_000));
 

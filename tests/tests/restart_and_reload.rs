@@ -4,27 +4,11 @@
 
 use anatomic_tests::prelude::*;
 
-struct Slow {
-    node: Anatomic,
-    seed: Transmission,
-    torrent: Torrent,
-    link: String,
-    digest: String,
-    length: u64,
-}
-
-/// A planted torrent whose only seed, Transmission, gives `kib` KiB/s.
+/// A planted file of so many bytes whose only seed gives `kib` KiB/s.
 async fn slow(s: &Scene, seed: u64, length: u64, kib: u32) -> Slow {
-    let node = Anatomic::up(s).await;
-    let home = s.folder("content");
-    let digest = content::file(&home.join("r.bin"), seed, length);
-    let torrent = torrent::make(&home.join("r.bin"), &s.path("r.torrent"), &[&node.announce()], 128);
-    let planted = node.plant(s, &torrent.path, &[]).await;
-    let seed = Transmission::start(s, "transmission").await;
-    seed.limit_upload(Some(kib)).await;
-    seed.seed(&torrent, &home).await;
-    let link = planted["link"].as_str().expect("a link").to_owned();
-    Slow { node, seed, torrent, link, digest, length }
+    let file = s.folder("content").join("r.bin");
+    content::file(&file, seed, length);
+    Slow::start(s, &file, 128, kib).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

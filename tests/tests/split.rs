@@ -120,7 +120,7 @@ async fn a_network_that_was_cut_in_two_becomes_one_again_without_duplicates_or_a
         tokio::time::sleep(APART.saturating_sub(cut.elapsed())).await;
         assert_eq!(figures(&nodes, "sisters_connected").await, [1; 4], "each half is alone");
         eventually("each half gives up the other", SHORT, async || {
-            figures(&nodes, "mesh_lost").await == [2; 4]
+            figures(&nodes, "mesh_lost").await.iter().all(|lost| *lost >= 2)
         })
         .await;
         for (node, wanted) in [(0, (5, 20)), (3, (5, 20))] {

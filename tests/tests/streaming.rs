@@ -42,18 +42,13 @@ fn tone(path: &Path, seconds: u32) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_plays_and_seeks_while_it_is_still_coming() {
     scene::run(async |s| {
-        let node = Anatomic::up(s).await;
-        let home = s.folder("content");
-        let length = tone(&home.join("tone.wav"), 240);
-        let torrent = torrent::make(&home.join("tone.wav"), &s.path("t.torrent"), &[&node.announce()], 64);
-        let planted = node.plant(s, &torrent.path, &[]).await;
-        let seed = Transmission::start(s, "transmission").await;
+        let file = s.folder("content").join("tone.wav");
+        let length = tone(&file, 240);
         // Six times as fast as it plays: the whole takes 40 s.
-        seed.limit_upload(Some(1024)).await;
-        seed.seed(&torrent, &home).await;
+        let it = Slow::start(s, &file, 64, 1024).await;
         let browser = Browser::launch(s, "browser").await;
-        let page = Page::open(s, &browser, planted["link"].as_str().expect("a link")).await;
-        let hash = &torrent.info_hash;
+        let page = Page::open(s, &browser, &it.link).await;
+        let hash = &it.torrent.info_hash;
         page.wait_progress(hash, 0.005, TRANSFER).await;
         page.press(hash, "play").await;
         let player = "document.querySelector('[data-testid=\"player\"]')";
@@ -69,11 +64,11 @@ async fn a_file_plays_and_seeks_while_it_is_still_coming() {
         assert!(shown.progress < 0.8, "the seek did not wait for the rest: {shown:?}");
         assert!(before.elapsed() < Duration::from_secs(10), "the seek took {:?}", before.elapsed());
 
-        seed.limit_upload(None).await;
+        it.seed.limit_upload(None).await;
         page.wait_complete(hash, TRANSFER).await;
         let (_, saved) = page.save(hash, 0, SHORT).await;
         assert_eq!(saved.metadata().expect("a file").len(), length);
-        assert_eq!(content::sha256(&saved), content::sha256(&home.join("tone.wav")));
+        assert_eq!(content::sha256(&saved), it.digest);
     })
     .await;
 }
@@ -147,22 +142,17 @@ async fn a_film_is_seen_and_seeks_while_it_is_still_coming() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_can_be_saved_while_it_is_still_coming() {
     scene::run(async |s| {
-        let node = Anatomic::up(s).await;
-        let home = s.folder("content");
-        let digest = content::file(&home.join("d.bin"), 90, 16 * MIB);
-        let torrent = torrent::make(&home.join("d.bin"), &s.path("d.torrent"), &[&node.announce()], 64);
-        let planted = node.plant(s, &torrent.path, &[]).await;
-        let seed = Transmission::start(s, "transmission").await;
-        seed.limit_upload(Some(2048)).await;
-        seed.seed(&torrent, &home).await;
+        let file = s.folder("content").join("d.bin");
+        content::file(&file, 90, 16 * MIB);
+        let it = Slow::start(s, &file, 64, 2048).await;
         let browser = Browser::launch(s, "browser").await;
-        let page = Page::open(s, &browser, planted["link"].as_str().expect("a link")).await;
+        let page = Page::open(s, &browser, &it.link).await;
         let controlled = "navigator.serviceWorker.controller !== null";
         page.tab().wait_for("the service worker", controlled, SHORT).await;
-        let shown = page.wait_progress(&torrent.info_hash, 0.05, TRANSFER).await;
+        let shown = page.wait_progress(&it.torrent.info_hash, 0.05, TRANSFER).await;
         assert!(shown.progress < 0.9, "it is still coming: {shown:?}");
-        let (name, saved) = page.save(&torrent.info_hash, 0, TRANSFER).await;
-        assert_eq!((name.as_str(), content::sha256(&saved)), ("d.bin", digest));
+        let (name, saved) = page.save(&it.torrent.info_hash, 0, TRANSFER).await;
+        assert_eq!((name.as_str(), content::sha256(&saved)), ("d.bin", it.digest));
     })
     .await;
 }

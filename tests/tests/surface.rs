@@ -197,16 +197,11 @@ async fn only_planted_torrents_are_tracked() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_paused_torrent_stops_and_a_resumed_one_goes_on() {
     scene::run(async |s| {
-        let node = Anatomic::up(s).await;
-        let home = s.folder("content");
-        let digest = content::file(&home.join("w.bin"), 107, 24 * MIB);
-        let torrent = torrent::make(&home.join("w.bin"), &s.path("w.torrent"), &[&node.announce()], 128);
-        let planted = node.plant(s, &torrent.path, &[]).await;
-        let seed = Transmission::start(s, "transmission").await;
-        seed.limit_upload(Some(2048)).await;
-        seed.seed(&torrent, &home).await;
+        let file = s.folder("content").join("w.bin");
+        content::file(&file, 107, 24 * MIB);
+        let Slow { node, seed, torrent, link, digest, .. } = Slow::start(s, &file, 128, 2048).await;
         let browser = Browser::launch(s, "browser").await;
-        let page = Page::open(s, &browser, planted["link"].as_str().expect("a link")).await;
+        let page = Page::open(s, &browser, &link).await;
         let hash = &torrent.info_hash;
         page.wait_progress(hash, 0.2, TRANSFER).await;
         page.press(hash, "pause").await;

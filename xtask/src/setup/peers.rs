@@ -26,7 +26,7 @@ impl TestPeers {
 }
 
 /// Programs of the system and Debian's package of each.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("transmission-daemon", "transmission-daemon"),
     ("transmission-remote", "transmission-cli"),
     ("aria2c", "aria2"),
@@ -35,6 +35,7 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("python3", "python3-venv"),
     ("faketime", "faketime"),
     ("curl", "curl"),
+    ("ip", "iproute2"),
 ];
 /// Any of these is the browser.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
