@@ -68,7 +68,7 @@ pub fn merge<T: Copy>(answers: impl IntoIterator<Item = (T, Vec<Hit>)>, limit: u
             }
         }
     }
-    let mut hits: Vec<_> = all.into_iter().map(|(_, hit)| hit).collect();
+    let mut hits: Vec<_> = all.into_values().collect();
     hits.sort_by_key(|(place, _, hit)| (*place, age(hit)));
     hits.truncate(limit);
     hits.into_iter().map(|(_, from, hit)| (from, hit)).collect()
