@@ -84,17 +84,18 @@ pub fn figure(report: &str, label: &str) -> Option<f64> {
 
 /// The first `count` info-hashes that aquatic's UDP load announces, in hexadecimal, for trackers that want a list.
 ///
-/// It draws them from `SmallRng` (xoshiro256++, seeded through SplitMix64) with a seed of its own, a byte a number.
+/// It draws them from rand 0.8's `SmallRng` (xoshiro256++, seeded through PCG32) with a seed of its own, a byte a number.
 #[must_use]
 pub fn udp_load_hashes(count: usize) -> String {
     let mut seed: u64 = 0xc3aa_8be6_17b3_acce;
+    let mut half = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(11_634_580_027_462_260_723);
+        let shifted = (((seed >> 18) ^ seed) >> 27) as u32;
+        u64::from(shifted.rotate_right((seed >> 59) as u32))
+    };
     let mut state = [0u64; 4];
     for word in &mut state {
-        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = seed;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        *word = z ^ (z >> 31);
+        *word = half() | half() << 32;
     }
     let mut byte = || {
         let result = state[0].wrapping_add(state[3]).rotate_left(23).wrapping_add(state[0]);
@@ -130,5 +131,13 @@ mod tests {
             "Responses in: 1.00/second\n  - Announce responses: 5.50\n\n  - Announce responses: 7.25\n";
         assert_eq!(figure(text, "- Announce responses"), Some(7.25));
         assert_eq!(figure("  - Announce responses: 12.5/second", "- Announce responses"), Some(12.5));
+    }
+
+    #[test]
+    fn the_hashes_are_those_that_aquatics_load_was_seen_to_announce() {
+        let list = udp_load_hashes(4_763);
+        let hash = |number| list.lines().nth(number);
+        assert_eq!(hash(1_138), Some("5b865fc37a92de1241443365a8a39ca1070e1199"));
+        assert_eq!(hash(4_762), Some("1b3b67e3d642e78fc2d7346344d9f1df1d884ae7"));
     }
 }
