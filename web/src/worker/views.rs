@@ -3,7 +3,7 @@
 //! No words for people; those are made on the page.
 
 use super::list::Listed;
-use super::{Driver, clock, signalling, stripes};
+use super::{Driver, clock, hosts, signalling, stripes};
 use crate::protocol::Order;
 use crate::protocol::view::{
     Behind, File, Path, Peer, Progress, State, Torrent, Tracker, TrackerStatus, View,
@@ -63,7 +63,7 @@ impl Driver {
     /// Tells what moved since it was told last.
     pub(super) fn show_changes(self: &Rc<Self>) {
         let keys: Vec<TorrentKey> = self.list.borrow().keys().copied().collect();
-        let mut changes = Vec::new();
+        let (mut changes, mut alone) = (Vec::new(), Vec::new());
         for key in keys {
             let Some(view) = self.engine.borrow().view(key) else { continue };
             if let Some(peer) = stripes::narrow(&view) {
@@ -78,12 +78,17 @@ impl Driver {
             }
             let before = listed.shown.progress.clone();
             let progress = self.progress(listed, &view);
+            let private = listed.metainfo.as_ref().is_some_and(|metainfo| metainfo.is_private());
+            alone.push((key, !private && hosts::is_alone(&progress)));
             if listed.shown.progress.uploaded != before.uploaded {
                 listed.touch();
             }
             if progress.map.is_some() || !progress.files.is_empty() || listed.shown.progress != before {
                 changes.push(progress);
             }
+        }
+        for (key, alone) in alone {
+            self.find_again(key, alone);
         }
         if !changes.is_empty() {
             self.tell(View::Progress(changes));
