@@ -17,6 +17,8 @@ struct Client {
     into: PathBuf,
     /// libtorrent says it is done and goes on to seed; the others end.
     seeds_on: bool,
+    /// `anatomic get`.
+    ours: bool,
 }
 
 /// Everybody who downloads.
@@ -56,7 +58,8 @@ impl Crowd {
         let name = format!("{kind}{}", self.size());
         let into = s.folder(&format!("{name}.into"));
         let process = start(s, &name, &into);
-        self.clients.push(Client { name, process, into, seeds_on: kind == "libtorrent" });
+        let (seeds_on, ours) = (kind == "libtorrent", kind == "get");
+        self.clients.push(Client { name, process, into, seeds_on, ours });
     }
 
     fn aria2(&mut self, s: &Scene, it: &Torrented) {
@@ -91,13 +94,14 @@ impl Crowd {
         self.tabs.push(Page::open_apart(s, browser, url).await);
     }
 
-    /// Waits until those that came after `known` have got something.
+    /// Waits until our own clients of those that came after `known` have got something. Whom foreign clients let wait, and
+    /// how long, is theirs: with so slow a seed some get nothing for minutes. They have to be complete in the end.
     async fn newcomers_download(&self, known: (usize, usize), it: &Torrented, limit: Duration) {
         let begun = Instant::now();
         for tab in self.tabs.iter().skip(known.1) {
             tab.wait_progress(&it.info_hash, 0.01, limit).await;
         }
-        for client in self.clients.iter().skip(known.0) {
+        for client in self.clients.iter().skip(known.0).filter(|client| client.ours) {
             while on_disk(&client.into) < 256 * 1024 {
                 assert!(
                     begun.elapsed() < limit,
