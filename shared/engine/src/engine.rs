@@ -4,7 +4,7 @@
 
 use crate::add::{AddTorrent, Limits, Misuse, PickOrder, Priority, Source};
 use crate::config::Config;
-use crate::keys::{AnnounceKey, DialKey, JobKey, PeerKey, Slab, TorrentKey};
+use crate::keys::{AnnounceKey, DialKey, IntroductionKey, JobKey, PeerKey, Slab, TorrentKey};
 use crate::link::{Direction, Link};
 use crate::output::{AnnounceReply, CloseReason, Done, Output};
 use crate::peer::{Peer, PeerEvent};
@@ -243,6 +243,14 @@ impl Engine {
         self.begin(now);
         if let Some(ticket) = self.shared.announces.remove(announce) {
             self.with(ticket.torrent, |torrent, shared| torrent.announced(shared, ticket.about, result));
+        }
+    }
+
+    /// A connection is described for an introduction: our offer or our answer. `None`: it cannot be made.
+    pub fn handle_described(&mut self, now: Time, introduction: IntroductionKey, sdp: Option<String>) {
+        self.begin(now);
+        if let Some(torrent) = self.shared.introductions.get(introduction).copied() {
+            self.with(torrent, |torrent, shared| torrent.described(shared, introduction, sdp));
         }
     }
 

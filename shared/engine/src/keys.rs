@@ -83,6 +83,12 @@ key!(
     "job"
 );
 
+key!(
+    /// One introduction by a peer, from the first `Output::Introduce` until the driver has both descriptions.
+    IntroductionKey,
+    "introduction"
+);
+
 /// Entries under generational keys; a freed place is used again under the next generation.
 pub(crate) struct Slab<K, V> {
     entries: Vec<Entry<V>>,

@@ -20,6 +20,8 @@
 //! - **Trackers.** [`Output::Announce`]; answer with [`Engine::handle_announced`]. For a `ws:` URL the driver makes
 //!   the offers; a channel that opens enters by `handle_connected` (direction `Offered`, or `Accepted` if the other side
 //!   offered). Before answering an offer ask [`Engine::wants_peer`].
+//! - **Introductions.** Peers pass offers on where trackers bring too few: [`Output::Introduce`]; answer with
+//!   [`Engine::handle_described`].
 //! - **Time** is a value in microseconds that never runs back; the engine does not need regular ticks to be fast.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -55,11 +57,11 @@ pub use anatomic_wire::extended::Hosts;
 pub use bridge::SwitchCounters;
 pub use config::{Config, Role, Schemes, Tiers};
 pub use engine::Engine;
-pub use keys::{AnnounceKey, DialKey, JobKey, PeerKey, TorrentKey};
+pub use keys::{AnnounceKey, DialKey, IntroductionKey, JobKey, PeerKey, TorrentKey};
 pub use link::{Direction, Link, Transport};
 pub use output::{
     AnnounceEvent, AnnounceReply, AnnounceRequest, CloseReason, Done, Event, Job, MIN_ROOM, Output, Reading,
-    State,
+    State, Step,
 };
 pub use peer::Misbehaviour;
 pub use resume::{ResumeData, ResumeError, ResumeSource};

@@ -2,7 +2,7 @@
 //!
 //! Only values; who produces them is in `engine` and `torrent`.
 
-use crate::keys::{AnnounceKey, DialKey, JobKey, PeerKey, TorrentKey};
+use crate::keys::{AnnounceKey, DialKey, IntroductionKey, JobKey, PeerKey, TorrentKey};
 use crate::peer::Misbehaviour;
 use anatomic_core::{Block, FileIndex, InfoHash, PeerId, PieceIndex, Sha1Hash};
 use anatomic_wire::extended::Hosts;
@@ -50,6 +50,16 @@ pub enum Output {
         /// What to say.
         request: AnnounceRequest,
     },
+    /// Do something for a data channel that a peer helps to bring about: for the driver, one more place from which offers
+    /// and answers come.
+    Introduce {
+        /// Names the introduction.
+        introduction: IntroductionKey,
+        /// For which torrent.
+        torrent: TorrentKey,
+        /// What to do.
+        step: Step,
+    },
     /// Store or hash something; answer with `handle_done`.
     Job {
         /// Names the job.
@@ -66,6 +76,19 @@ pub enum Output {
         /// What happened.
         event: Event,
     },
+}
+
+/// What to do for an introduction. A channel that opens enters by `handle_connected`, as one that a tracker brought about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Describe a new connection; answer with `handle_described`.
+    Offer,
+    /// Describe the answer to this offer of a stranger; answer with `handle_described`. The key is dead then.
+    Answer(String),
+    /// The answer to our offer: connect. The key is dead.
+    Accept(String),
+    /// It comes to nothing: give the connection up. The key is dead.
+    Drop,
 }
 
 /// Room at which `poll_transmit` makes progress whenever there is something to send: a block and its header fit.

@@ -4,9 +4,9 @@
 
 use crate::config::Config;
 use crate::hash::FastSet;
-use crate::keys::{AnnounceKey, DialKey, JobKey, PeerKey, Slab, TorrentKey};
+use crate::keys::{AnnounceKey, DialKey, IntroductionKey, JobKey, PeerKey, Slab, TorrentKey};
 use crate::limiter::Buckets;
-use crate::output::{AnnounceRequest, CloseReason, Event, Job, Output};
+use crate::output::{AnnounceRequest, CloseReason, Event, Job, Output, Step};
 use crate::peer::Peer;
 use anatomic_core::{PeerId, Time};
 use std::collections::VecDeque;
@@ -28,6 +28,7 @@ pub(crate) struct Shared {
     pub jobs: Slab<JobKey, Ticket<Task>>,
     pub dials: Slab<DialKey, Ticket<SocketAddr>>,
     pub announces: Slab<AnnounceKey, Ticket<usize>>,
+    pub introductions: Slab<IntroductionKey, TorrentKey>,
     /// The memory of all bridges.
     pub cache: crate::bridge::Cache,
     pub limits: Buckets,
@@ -77,6 +78,7 @@ impl Shared {
             jobs: Slab::new(),
             dials: Slab::new(),
             announces: Slab::new(),
+            introductions: Slab::new(),
             cache: crate::bridge::Cache::new(usize::try_from(config.bridge_cache).unwrap_or(usize::MAX)),
             limits: Buckets::default(),
             dial_tokens: 0.0,
@@ -100,6 +102,20 @@ impl Shared {
     pub(crate) fn announce(&mut self, tracker: usize, request: AnnounceRequest) {
         let announce = self.announces.insert(Ticket { torrent: request.torrent, about: tracker });
         self.outputs.push_back(Output::Announce { announce, request });
+    }
+
+    /// Begins an introduction.
+    pub(crate) fn introduce(&mut self, torrent: TorrentKey, step: Step) -> IntroductionKey {
+        let introduction = self.introductions.insert(torrent);
+        self.outputs.push_back(Output::Introduce { introduction, torrent, step });
+        introduction
+    }
+
+    /// Ends an introduction, one way or the other; the key is dead.
+    pub(crate) fn end_introduction(&mut self, introduction: IntroductionKey, step: Step) {
+        if let Some(torrent) = self.introductions.remove(introduction) {
+            self.outputs.push_back(Output::Introduce { introduction, torrent, step });
+        }
     }
 
     /// Whether one more dial may be begun now; if so it counts as begun.

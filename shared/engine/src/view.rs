@@ -187,4 +187,10 @@ pub struct Counters {
     pub snubbed: u64,
     /// Dials begun.
     pub dials: u64,
+    /// Offers that a peer was asked to pass on.
+    pub introductions_asked: u64,
+    /// Offers that were passed on for others.
+    pub introductions_made: u64,
+    /// Offers, passed on by a peer, that were answered.
+    pub introductions_answered: u64,
 }

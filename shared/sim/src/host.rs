@@ -5,7 +5,7 @@
 use crate::content::Content;
 use crate::store::MemoryStore;
 use anatomic_core::{InfoHash, Time};
-use anatomic_engine::{CloseReason, Config, Engine, Event, PeerKey, TorrentKey};
+use anatomic_engine::{CloseReason, Config, Engine, Event, PeerKey, Step, TorrentKey};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -72,6 +72,8 @@ pub struct Host {
     pub events: Vec<(Time, Event)>,
     /// Connections that its engine closed, and why.
     pub closed: Vec<CloseReason>,
+    /// What its engine wanted done for introductions.
+    pub steps: Vec<Step>,
     /// Bytes that it sent in all.
     pub sent: u64,
     /// Writes that carried them: messages on a data channel, or calls to a socket.

@@ -3,6 +3,7 @@
 //! Events happen in the order of their time, those of one moment in the order they were made. Nothing is left to
 //! the machine it runs on.
 
+mod introductions;
 mod network;
 
 use crate::content::Content;
@@ -10,8 +11,8 @@ use crate::host::{Host, HostConfig, HostId};
 use crate::tracker::Tracker;
 use anatomic_core::{Magnet, PeerId, PieceIndex, Time};
 use anatomic_engine::{
-    AddTorrent, AnnounceEvent, Counters, DialKey, Direction, Done, Engine, JobKey, Link, Mode, PeerKey,
-    Source, Start, TorrentKey, TorrentSource, TorrentView, Transport,
+    AddTorrent, AnnounceEvent, Counters, DialKey, Direction, Done, Engine, IntroductionKey, JobKey, Link,
+    Mode, PeerKey, Source, Start, TorrentKey, TorrentSource, TorrentView, Transport,
 };
 use bytes::Bytes;
 use std::cmp::Reverse;
@@ -99,6 +100,11 @@ enum Happening {
         job: JobKey,
         done: Done,
     },
+    Described {
+        host: HostId,
+        introduction: IntroductionKey,
+        sdp: Option<String>,
+    },
     Announced {
         host: HostId,
         announce: anatomic_engine::AnnounceKey,
@@ -165,6 +171,7 @@ impl World {
             stores: std::collections::BTreeMap::new(),
             events: Vec::new(),
             closed: Vec::new(),
+            steps: Vec::new(),
             sent: 0,
             writes: 0,
             config,

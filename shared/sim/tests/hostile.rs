@@ -4,14 +4,17 @@
 
 use anatomic_core::{Bitfield, InfoHash, PeerId, PieceIndex, Time};
 use anatomic_engine::{
-    AddTorrent, AnnounceKey, AnnounceReply, Config, DialKey, Direction, Done, Engine, Job, JobKey, Limits,
-    Link, Mode, Output, PeerKey, PickOrder, Priority, Role, Source, Start, TorrentKey, TorrentSource,
-    Transport,
+    AddTorrent, AnnounceKey, AnnounceReply, Config, DialKey, Direction, Done, Engine, IntroductionKey, Job,
+    JobKey, Limits, Link, Mode, Output, PeerKey, PickOrder, Priority, Role, Source, Start, TorrentKey,
+    TorrentSource, Transport,
 };
 use anatomic_sim::Content;
-use anatomic_wire::extended::{BridgeReport, DontHave, ExtendedHandshake, ExtensionIds, MetadataMessage};
+use anatomic_wire::extended::{
+    BridgeReport, DontHave, ExtendedHandshake, ExtensionIds, Introduction, MetadataMessage, ShortId,
+};
 use anatomic_wire::handshake::{Handshake, Reserved};
 use anatomic_wire::message::{BlockRange, Message};
+use anatomic_wire::tracker::websocket::{Offer, OfferId};
 use bytes::Bytes;
 use fastrand::Rng;
 use std::net::SocketAddr;
@@ -27,6 +30,7 @@ struct Fuzz {
     dials: Vec<(DialKey, SocketAddr)>,
     jobs: Vec<(JobKey, Job)>,
     announces: Vec<AnnounceKey>,
+    introductions: Vec<IntroductionKey>,
 }
 
 impl Fuzz {
@@ -54,6 +58,7 @@ impl Fuzz {
             dials: Vec::new(),
             jobs: Vec::new(),
             announces: Vec::new(),
+            introductions: Vec::new(),
         }
     }
 
@@ -89,7 +94,7 @@ impl Fuzz {
         let offset = if rng.u8(0..20) == 0 { rng.u32(..) } else { rng.u32(0..3) * 16_384 };
         let length = if rng.u8(0..10) == 0 { rng.u32(0..140_000) } else { 16_384 };
         let range = BlockRange { piece, offset, length };
-        let message = match rng.u8(0..24) {
+        let message = match rng.u8(0..26) {
             0 => Message::KeepAlive,
             1 => Message::Choke,
             2 | 3 => Message::Unchoke,
@@ -130,6 +135,7 @@ impl Fuzz {
                         ut_metadata: Some(rng.u8(0..4)),
                         lt_donthave: Some(7),
                         an_bridge: Some(9),
+                        an_intro: rng.bool().then_some(6),
                         ..ExtensionIds::default()
                     },
                     metadata_size: Some(if rng.bool() {
@@ -161,6 +167,16 @@ impl Fuzz {
                 id: 3,
                 payload: BridgeReport { tcp: rng.u32(..), ..BridgeReport::default() }.encode().into(),
             },
+            23..=24 => {
+                let offer = Offer { id: OfferId([rng.u8(0..4); 20]), sdp: "v=0".into() };
+                let introduction = match rng.u8(0..4) {
+                    0 => Introduction::Ask { offer, known: vec![ShortId([rng.u8(0..8); 8])] },
+                    1 => Introduction::Offer { offer, from: PeerId([rng.u8(0..8); 20]) },
+                    2 => Introduction::Answer(offer),
+                    _ => Introduction::Refusal(offer.id),
+                };
+                Message::Extended { id: 6, payload: introduction.encode().into() }
+            }
             _ => {
                 into.extend((0..rng.usize(0..30)).map(|_| rng.u8(..)));
                 return;
@@ -214,6 +230,7 @@ impl Fuzz {
                 Output::Dial { dial, address, .. } => self.dials.push((dial, address)),
                 Output::Job { job, work, .. } => self.jobs.push((job, work)),
                 Output::Announce { announce, .. } => self.announces.push(announce),
+                Output::Introduce { introduction, .. } => self.introductions.push(introduction),
                 Output::Transmit { peer } if self.rng.bool() => {
                     let room = self.rng.usize(0..40_000);
                     let mut into = Vec::new();
@@ -324,6 +341,12 @@ impl Fuzz {
                     };
                     let result = if self.rng.bool() { Ok(reply) } else { Err("no".to_owned()) };
                     self.engine.handle_announced(self.now, announce, result);
+                }
+            }
+            16 if self.rng.bool() => {
+                if let Some(key) = Self::any(&mut self.rng, &self.introductions) {
+                    let sdp = self.rng.bool().then(|| "v=0".to_owned());
+                    self.engine.handle_described(self.now, key, sdp);
                 }
             }
             16 => self.command(),

@@ -1,5 +1,6 @@
 //! What is inside the messages of the extension protocol ([BEP 10]): its handshake, metadata ([BEP 9]), peer exchange
-//! ([BEP 11]), pieces taken back ([BEP 54]), and what a node tells about the swarm behind it (ours).
+//! ([BEP 11]), pieces taken back ([BEP 54]), and what our own add: the swarm behind a node, hosts, and
+//! introductions.
 //!
 //! Only the payloads: the envelope with the id is [`crate::Message::Extended`], and which id means what was agreed in
 //! the handshakes.
@@ -12,12 +13,14 @@
 mod bridge;
 mod handshake;
 mod hosts;
+mod introduction;
 mod metadata;
 mod pex;
 
 pub use bridge::BridgeReport;
 pub use handshake::{ExtendedHandshake, ExtensionIds};
 pub use hosts::Hosts;
+pub use introduction::{Introduction, MAX_KNOWN, ShortId};
 pub use metadata::{METADATA_PIECE_LEN, MetadataMessage};
 pub use pex::{Pex, PexFlags, PexPeer};
 
@@ -72,7 +75,8 @@ mod tests {
 
     #[test]
     fn random_payloads_never_panic() {
-        let seeds: [&[u8]; 5] = [
+        let seeds: [&[u8]; 6] = [
+            b"d4:from20:-AN0100-abcdefghijkl2:id20:DDDDDDDDDDDDDDDDDDDD5:known8:efghijkl3:sdp5:v=0\r\n1:t5:offere",
             b"d1:nl17:https://a.example21:http://[2600::1]:4080e1:sl8:http://bee",
             b"d1:md11:ut_metadatai1e6:ut_pexi2ee13:metadata_sizei390e1:pi6881e4:reqqi250e1:v9:AN 0.1.0e",
             b"d8:msg_typei1e5:piecei0e10:total_sizei34256eexxxxxxxx",
@@ -95,6 +99,7 @@ mod tests {
             let _ = Pex::decode(&bytes);
             let _ = BridgeReport::decode(&bytes);
             let _ = Hosts::decode(&bytes);
+            let _ = Introduction::decode(&bytes);
             let _ = DontHave::decode(&bytes);
         }
     }

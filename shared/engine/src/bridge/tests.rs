@@ -140,8 +140,13 @@ impl Net {
                 let near = self.table.0.get_mut(&key).unwrap();
                 let offered = self.bridge.opening(near.link().transport);
                 let pieces = Some(offered);
-                let opening =
-                    Opening { pieces, geometry: Some(geometry()), metadata: None, upload_only: false };
+                let opening = Opening {
+                    pieces,
+                    geometry: Some(geometry()),
+                    metadata: None,
+                    upload_only: false,
+                    introduces: true,
+                };
                 near.open(opening).unwrap();
                 self.bridge.opened(&mut self.table, key);
             } else {
@@ -163,8 +168,13 @@ impl Remote {
             match event {
                 PeerEvent::Handshaked(_) => {
                     let pieces = Some(&self.have);
-                    let opening =
-                        Opening { pieces, geometry: Some(geometry()), metadata: None, upload_only: false };
+                    let opening = Opening {
+                        pieces,
+                        geometry: Some(geometry()),
+                        metadata: None,
+                        upload_only: false,
+                        introduces: true,
+                    };
                     self.peer.open(opening).unwrap();
                 }
                 PeerEvent::Interested => {

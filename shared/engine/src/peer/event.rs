@@ -3,7 +3,7 @@
 //! Only values. Everything in them has been checked against the geometry, if it is known.
 
 use anatomic_core::{Bitfield, Block, PieceIndex};
-use anatomic_wire::extended::{BridgeReport, Hosts};
+use anatomic_wire::extended::{BridgeReport, Hosts, Introduction};
 use anatomic_wire::handshake::Handshake;
 use bytes::Bytes;
 
@@ -68,6 +68,8 @@ pub(crate) enum PeerEvent {
     Bridge(BridgeReport),
     /// Which nodes and supernodes they know.
     Hosts(Hosts),
+    /// Something of an introduction.
+    Introduction(Introduction),
 }
 
 /// Whether a block was asked for.

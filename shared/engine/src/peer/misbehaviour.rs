@@ -51,4 +51,7 @@ pub enum Misbehaviour {
     /// Metadata that nobody asked for, again and again (BEP 9).
     #[error("it sent metadata that was not requested (BEP 9)")]
     MetadataUnrequested,
+    /// Offers, or answers to nothing, faster than we take them, again and again (PROTOCOL.md, `an_intro`).
+    #[error("it sent offers for other peers over and over")]
+    IntroductionsRepeated,
 }

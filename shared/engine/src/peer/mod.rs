@@ -55,6 +55,7 @@ const UT_METADATA: u8 = 1;
 const LT_DONTHAVE: u8 = 2;
 const AN_BRIDGE: u8 = 3;
 const AN_HOSTS: u8 = 5;
+const AN_INTRO: u8 = 6;
 
 /// What we say right after the handshakes.
 pub(crate) struct Opening<'a> {
@@ -66,6 +67,8 @@ pub(crate) struct Opening<'a> {
     pub metadata: Option<Bytes>,
     /// Whether we download nothing (BEP 21).
     pub upload_only: bool,
+    /// Whether peers may be introduced to each other: not in a private torrent.
+    pub introduces: bool,
 }
 
 /// One connection. See the module's documentation.
@@ -94,6 +97,8 @@ pub(crate) struct Peer {
     allowance_fast: u32,
     metadata_asked: BTreeSet<u32>,
     metadata_wanted: VecDeque<u32>,
+    /// We told it that we take introductions.
+    introduces: bool,
 
     /// Messages without payload, encoded, from `control_at` on.
     control: Vec<u8>,
@@ -154,6 +159,7 @@ impl Peer {
             allowance_fast: 0,
             metadata_asked: BTreeSet::new(),
             metadata_wanted: VecDeque::new(),
+            introduces: false,
             control: Vec::new(),
             control_at: 0,
             spill: Bytes::new(),

@@ -6,11 +6,11 @@ use super::event::{PeerEvent, Standing};
 use super::incoming::{Admission, Stage};
 use super::outgoing::Void;
 use super::phase::Phase;
-use super::{AN_BRIDGE, AN_HOSTS, LT_DONTHAVE, Misbehaviour, Peer, UT_METADATA};
+use super::{AN_BRIDGE, AN_HOSTS, AN_INTRO, LT_DONTHAVE, Misbehaviour, Peer, UT_METADATA};
 use crate::output::CloseReason;
 use anatomic_core::{PieceIndex, Time};
 use anatomic_wire::extended::{
-    BridgeReport, DontHave, ExtendedHandshake, Hosts, METADATA_PIECE_LEN, MetadataMessage,
+    BridgeReport, DontHave, ExtendedHandshake, Hosts, Introduction, METADATA_PIECE_LEN, MetadataMessage,
 };
 use anatomic_wire::message::{BlockRange, Message};
 use bytes::Bytes;
@@ -289,6 +289,9 @@ impl Peer {
             },
             AN_BRIDGE => BridgeReport::decode(payload).map(|report| Some(PeerEvent::Bridge(report))),
             AN_HOSTS => Hosts::decode(payload).map(|hosts| Some(PeerEvent::Hosts(hosts))),
+            AN_INTRO if self.introduces => {
+                Introduction::decode(payload).map(|introduction| Some(PeerEvent::Introduction(introduction)))
+            }
             // BEP 10: an id that we did not name is ignored.
             _ => Ok(None),
         };

@@ -40,6 +40,7 @@ fn carry(now: Time, from: &mut Peer, to: &mut Peer, split: usize) -> Result<Vec<
                     geometry: Some(geometry()),
                     metadata: Some(Bytes::from(vec![5; 20_000])),
                     upload_only: false,
+                    introduces: true,
                 })?;
             }
             events.push(event);

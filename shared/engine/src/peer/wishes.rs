@@ -3,13 +3,14 @@
 //! Only queues messages; they are written by `transmit`.
 
 use super::outgoing::Void;
-use super::{AN_BRIDGE, AN_HOSTS, LT_DONTHAVE, Opening, Peer, UT_METADATA};
+use super::{AN_BRIDGE, AN_HOSTS, AN_INTRO, LT_DONTHAVE, Opening, Peer, UT_METADATA};
 use crate::config::Role;
+use crate::link::Transport;
 use crate::output::CloseReason;
 use anatomic_core::{Block, Geometry, PieceIndex, Time};
 #[cfg(feature = "bridge")]
 use anatomic_wire::extended::{BridgeReport, DontHave};
-use anatomic_wire::extended::{ExtendedHandshake, ExtensionIds, Hosts, MetadataMessage};
+use anatomic_wire::extended::{ExtendedHandshake, ExtensionIds, Hosts, Introduction, MetadataMessage};
 use anatomic_wire::handshake::Handshake;
 use anatomic_wire::message::Message;
 use bytes::Bytes;
@@ -24,6 +25,10 @@ impl Peer {
         if !self.phase.handshake_sent() {
             Handshake::new(handshake.info_hash, self.us).encode(&mut self.control);
         }
+        // Who can be reached by address needs nobody in between, and a node's tracker introduces its browsers.
+        self.introduces = opening.introduces
+            && self.link.transport == Transport::WebRtc
+            && self.config.role == Role::Client;
         if handshake.reserved.extended() {
             let ours = ExtendedHandshake {
                 ids: ExtensionIds {
@@ -31,6 +36,7 @@ impl Peer {
                     lt_donthave: Some(LT_DONTHAVE),
                     an_bridge: Some(AN_BRIDGE),
                     an_hosts: Some(AN_HOSTS),
+                    an_intro: self.introduces.then_some(AN_INTRO),
                     ..ExtensionIds::default()
                 },
                 version: Some(self.config.client.clone()),
@@ -194,6 +200,18 @@ impl Peer {
         if let Some(id) = self.their_id(|ids| ids.an_hosts) {
             self.push(&Message::Extended { id, payload: hosts.encode().into() });
         }
+    }
+
+    /// Whether offers can be passed to it, and by it.
+    pub(crate) fn introduces(&self) -> bool {
+        self.introduces && self.role() == Role::Client && self.their_id(|ids| ids.an_intro).is_some()
+    }
+
+    /// Says something of an introduction; false if the peer does not listen.
+    pub(crate) fn introduce(&mut self, introduction: &Introduction) -> bool {
+        let Some(id) = self.their_id(|ids| ids.an_intro) else { return false };
+        self.push(&Message::Extended { id, payload: introduction.encode().into() });
+        true
     }
 
     /// Asks for 16 KiB of the info dictionary (BEP 9); false if the peer does not serve it.

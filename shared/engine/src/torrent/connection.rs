@@ -79,6 +79,7 @@ impl Torrent {
                 }
             }
             PeerEvent::Hosts(hosts) => self.on_hosts(shared, key, hosts),
+            PeerEvent::Introduction(introduction) => self.on_introduction(shared, key, introduction),
             PeerEvent::Extended => {
                 self.extended(shared, key);
                 self.pass_on(shared, key, PeerEvent::Extended);
@@ -122,6 +123,7 @@ impl Torrent {
             geometry: self.metainfo.as_ref().map(|metainfo| metainfo.geometry()),
             metadata: self.metainfo.as_ref().map(|metainfo| metainfo.info_bytes().clone()),
             upload_only: matches!(&self.body, Body::Store(store) if store.is_done()),
+            introduces: !self.swarm.private,
         };
         let Some(peer) = self.swarm.members.tell(key) else { return };
         if let Err(reason) = peer.open(opening) {
@@ -160,6 +162,9 @@ impl Torrent {
                 }
             }
         }
+        if self.swarm.members.get(key).is_some_and(|member| member.peer.introduces()) {
+            self.introductions.hurry(shared.now);
+        }
         self.tell_hosts(key);
         if let (Body::Awaiting(fetch), Some(size)) = (&mut self.body, size) {
             fetch.add_source(shared.now, key, size);
@@ -196,6 +201,10 @@ impl Torrent {
     pub(super) fn part(&mut self, shared: &mut Shared, key: PeerKey, reason: Option<&CloseReason>) {
         let Some(member) = self.swarm.members.remove(key) else { return };
         self.swarm.departed(shared, &member, reason);
+        if member.peer.introduces() {
+            self.introductions.hurry(shared.now);
+            self.lost_introducer(shared, key);
+        }
         match &mut self.body {
             Body::Awaiting(fetch) => {
                 fetch.remove_source(key);

@@ -2,6 +2,7 @@
 //!
 //! Only a table; rules are in `swarm`.
 
+use super::introductions::Manners;
 use crate::bridge::Peers;
 use crate::keys::PeerKey;
 use crate::peer::Peer;
@@ -18,14 +19,17 @@ pub(crate) struct Member {
     pub behind: Option<Behind>,
     /// How often it named hosts.
     pub named_hosts: u8,
+    /// How it and we keep to the pace of introductions.
+    pub manners: Manners,
     /// The driver knows that there is something to send.
     pub signalled: bool,
     touched: bool,
 }
 
 impl Member {
-    pub(crate) const fn new(peer: Peer, dialled: Option<SocketAddr>) -> Self {
-        Self { peer, dialled, behind: None, named_hosts: 0, signalled: false, touched: false }
+    pub(crate) fn new(peer: Peer, dialled: Option<SocketAddr>) -> Self {
+        let manners = Manners::default();
+        Self { peer, dialled, behind: None, named_hosts: 0, manners, signalled: false, touched: false }
     }
 }
 

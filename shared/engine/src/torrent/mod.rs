@@ -7,6 +7,7 @@ mod connection;
 mod embody;
 mod fetch;
 mod hosts;
+mod introductions;
 mod member;
 mod store;
 mod swarm;
@@ -23,6 +24,7 @@ use crate::output::{AnnounceReply, CloseReason, Done, Event, Job, State};
 use crate::resume::{ResumeData, ResumeSource};
 use crate::shared::{Shared, Task};
 use anatomic_core::{InfoHash, Magnet, Metainfo, Time};
+use introductions::Introductions;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,6 +38,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// One torrent of the engine.
 pub(crate) struct Torrent {
     swarm: Swarm,
+    introductions: Introductions,
     body: Body,
     mode: Mode,
     start: Start,
@@ -86,6 +89,7 @@ impl Torrent {
         let fetch = Fetch::new(info_hash, shared.config.max_metadata);
         Self {
             swarm,
+            introductions: Introductions::default(),
             body: Body::Awaiting(Box::new(fetch)),
             mode: add.mode,
             start: add.start,
@@ -221,6 +225,7 @@ impl Torrent {
     /// Stops all traffic: every connection is closed, trackers are told.
     fn halt(&mut self, shared: &mut Shared, reason: &CloseReason) {
         self.swarm.running = false;
+        self.end_introductions(shared);
         for key in self.swarm.members.keys() {
             self.close(shared, key, reason.clone());
         }
@@ -333,6 +338,7 @@ impl Torrent {
             let gets_something = self.swarm.down.bytes_per_second(now) > 0;
             self.swarm.announcer.look_around(now, gets_something);
         }
+        self.introduce(shared);
         match &mut self.body {
             Body::Awaiting(_) => self.ask_metadata(now, None),
             Body::Store(store) => {

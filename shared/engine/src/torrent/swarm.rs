@@ -141,7 +141,7 @@ impl Swarm {
             let dialled = self.members.get(key).is_none_or(|member| member.peer.link().direction.is_ours());
             return if dialled { Verdict::Close(CloseReason::Ourselves) } else { Verdict::Keep };
         }
-        if self.banned_ids.contains(&peer_id) {
+        if self.is_banned(peer_id) {
             return Verdict::Close(CloseReason::Banned);
         }
         let Some(new) = self.members.get(key) else { return Verdict::Keep };
@@ -167,6 +167,11 @@ impl Swarm {
             new_ours == ours_stays
         };
         if new_stays { Verdict::Replace(old_key) } else { Verdict::Close(CloseReason::Duplicate) }
+    }
+
+    /// Whether a peer of that id was banned.
+    pub(crate) fn is_banned(&self, peer_id: PeerId) -> bool {
+        self.banned_ids.contains(&peer_id)
     }
 
     /// Notes the end of a connection that was taken out of `members`.

@@ -9,7 +9,7 @@ use crate::identity::Key;
 use crate::signed::array;
 use anatomic_core::bencode::{self, Item, Limits, Value};
 use anatomic_core::{InfoHash, PeerId};
-use anatomic_wire::tracker::websocket::{MAX_CANDIDATES, MAX_SDP_LEN, Offer, OfferId};
+use anatomic_wire::tracker::websocket::{MAX_SDP_LEN, Offer, OfferId, within_limits};
 
 /// Longest message in bytes.
 pub const MAX_MESSAGE: usize = 64 * 1024;
@@ -303,9 +303,7 @@ pub(crate) fn swarm_news(item: Value<'_, '_>) -> Option<SwarmNews> {
 
 pub(crate) fn session_description(root: Value<'_, '_>) -> Option<Offer> {
     let sdp = text(root, "sdp", MAX_SDP_LEN)?;
-    let candidates = sdp.lines().filter(|line| line.starts_with("a=candidate:")).count();
-    let sane = !sdp.is_empty() && candidates <= MAX_CANDIDATES;
-    sane.then_some(Offer { id: OfferId(array(root, "id")?), sdp })
+    within_limits(&sdp).then_some(Offer { id: OfferId(array(root, "id")?), sdp })
 }
 
 pub(crate) fn text(root: Value<'_, '_>, key: &str, most: usize) -> Option<String> {

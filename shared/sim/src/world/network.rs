@@ -71,6 +71,10 @@ impl World {
                     (to, tcp(Direction::Accepted, None, seen)),
                 );
             }
+            Happening::Described { host, introduction, sdp } => {
+                self.hosts[host.0].engine.handle_described(now, introduction, sdp);
+                self.drain(host);
+            }
             Happening::DialFailed { host, dial } => {
                 self.hosts[host.0].engine.handle_dial_failed(now, dial);
                 self.drain(host);
@@ -167,6 +171,9 @@ impl World {
                 let at = now + config.job_time;
                 let done = self.work(host, torrent, work);
                 self.push(at, Happening::Done { host, job, done });
+            }
+            Output::Introduce { introduction, torrent, step } => {
+                self.describe(host, introduction, torrent, step);
             }
             Output::Event { event, .. } => self.hosts[host.0].events.push((now, event)),
             _ => {}

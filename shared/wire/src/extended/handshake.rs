@@ -28,6 +28,8 @@ pub struct ExtensionIds {
     pub an_bridge: Option<u8>,
     /// Nodes and supernodes that a peer knows (ours).
     pub an_hosts: Option<u8>,
+    /// Offers and answers passed between peers (ours).
+    pub an_intro: Option<u8>,
 }
 
 impl ExtensionIds {
@@ -44,6 +46,7 @@ impl ExtensionIds {
         newer(&mut self.upload_only, later.upload_only);
         newer(&mut self.an_bridge, later.an_bridge);
         newer(&mut self.an_hosts, later.an_hosts);
+        newer(&mut self.an_intro, later.an_intro);
     }
 
     fn to_item(self) -> Item {
@@ -54,6 +57,7 @@ impl ExtensionIds {
             ("upload_only", integer(self.upload_only)),
             ("an_bridge", integer(self.an_bridge)),
             ("an_hosts", integer(self.an_hosts)),
+            ("an_intro", integer(self.an_intro)),
         ])
     }
 }
@@ -94,6 +98,7 @@ impl ExtendedHandshake {
             upload_only: m.integer("upload_only"),
             an_bridge: m.integer("an_bridge"),
             an_hosts: m.integer("an_hosts"),
+            an_intro: m.integer("an_intro"),
         });
         Ok(Self {
             ids,

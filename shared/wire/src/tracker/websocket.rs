@@ -24,6 +24,13 @@ pub const MAX_SDP_LEN: usize = 16 * 1024;
 /// Most candidates in a session description; more make a browser an attack tool (forged candidates are probed).
 pub const MAX_CANDIDATES: usize = 32;
 
+/// Whether a session description is one that is read or passed on.
+#[must_use]
+pub fn within_limits(sdp: &str) -> bool {
+    let candidates = || sdp.lines().filter(|line| line.starts_with("a=candidate:")).count();
+    !sdp.is_empty() && sdp.len() <= MAX_SDP_LEN && candidates() <= MAX_CANDIDATES
+}
+
 /// The 20 bytes by which an answer finds its offer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct OfferId(pub [u8; 20]);

@@ -4,8 +4,7 @@
 //! [`super::request`].
 
 use super::{
-    Action, MAX_CANDIDATES, MAX_MESSAGE_LEN, MAX_SDP_LEN, Offer, OfferId, Refusal, ServerMessage,
-    from_binary_string,
+    Action, MAX_MESSAGE_LEN, Offer, OfferId, Refusal, ServerMessage, from_binary_string, within_limits,
 };
 use crate::tracker::{for_people, scrape};
 use anatomic_core::{InfoHash, PeerId};
@@ -88,12 +87,6 @@ fn info_hash(fields: &Fields) -> Option<InfoHash> {
 fn description(value: &Value) -> Option<String> {
     let sdp = value.as_object()?.get("sdp")?.as_str()?;
     within_limits(sdp).then(|| sdp.to_owned())
-}
-
-/// Whether a session description is one that is passed on.
-pub(super) fn within_limits(sdp: &str) -> bool {
-    let candidates = || sdp.lines().filter(|line| line.starts_with("a=candidate:")).count();
-    !sdp.is_empty() && sdp.len() <= MAX_SDP_LEN && candidates() <= MAX_CANDIDATES
 }
 
 /// A fraction as a count, if it is in the range of integers that a double holds exactly.

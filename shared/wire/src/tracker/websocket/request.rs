@@ -3,7 +3,8 @@
 //! Numbers may be missing, null, fractional or text; unknown fields and values of another kind are ignored; a bad offer is
 //! left out and the announce still counts. What servers send is read in [`super::parse`].
 
-use super::parse::{whole, within_limits};
+use super::parse::whole;
+use super::within_limits;
 use super::{
     Action, ClientMessage, MAX_MESSAGE_LEN, MAX_OFFERS, Offer, OfferId, Refusal, WsAnnounce,
     from_binary_string,
