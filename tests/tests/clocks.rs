@@ -3,23 +3,13 @@
 //! Real processes under libfaketime; a tab's clock is right and the node's wrong, which is the same for both.
 
 use anatomic_mesh::api::{Health, Lookup};
+use anatomic_tests::ask::eventually;
 use anatomic_tests::clocks;
 use anatomic_tests::postgres::Postgres;
 use anatomic_tests::prelude::*;
 
 async fn json<T: serde::de::DeserializeOwned>(url: &str) -> Option<T> {
     web::get(url).await.ok()?.json().await.ok()
-}
-
-/// Waits until something is so.
-async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
-    for _ in 0..240 {
-        if is_so().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-    panic!("not within a minute: {what}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,14 +48,14 @@ async fn with_clocks_an_hour_apart_a_torrent_is_planted_found_shared_unplanted_a
         assert!(answer.contains("8:interval"), "{answer}");
         for node in [&right, &early] {
             let url = announce(node, "2", 5);
-            eventually("the sister knows the seed", async || {
+            eventually("the sister knows the seed", SHORT, async || {
                 let answer = web::get(&url).await.expect("an answer").bytes().await.expect("bytes");
                 String::from_utf8_lossy(&answer).contains("8:completei1e")
             })
             .await;
         }
         // Counts of nodes with other clocks are counts of now.
-        eventually("search finds it alive", async || {
+        eventually("search finds it alive", SHORT, async || {
             let found: Option<Value> = json(&format!("{at}api/v1/search?q=hour")).await;
             found.is_some_and(|found| found["hits"][0]["seed_seen"].as_u64().is_some_and(|age| age < 120))
         })

@@ -3,7 +3,7 @@
 //!
 //! What two processes say to each other is tested beside the code; here they are real, and so is the server.
 
-use anatomic_tests::ask::{announce, get, metric, names, scrape};
+use anatomic_tests::ask::{announce, eventually, get, metric, names, scrape};
 use anatomic_tests::nats::Nats;
 use anatomic_tests::prelude::*;
 use tokio::time::Instant;
@@ -59,11 +59,7 @@ impl Fleet {
 }
 
 async fn wait(what: &str, holds: impl AsyncFn() -> bool) {
-    let begun = Instant::now();
-    while !holds().await {
-        assert!(begun.elapsed() < SOON, "{what}: not within {SOON:?}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    eventually(what, SOON, holds).await;
 }
 
 /// Plants a file at the first process; returns the torrent and the file's digest.

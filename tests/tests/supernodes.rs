@@ -2,20 +2,9 @@
 //!
 //! Everything through the command line and the documented API; downloads are proven elsewhere.
 
+use anatomic_tests::ask::eventually;
 use anatomic_tests::postgres::Postgres;
 use anatomic_tests::prelude::*;
-
-/// Asks until something is so; feeds are read every ten seconds, reports come every five.
-async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
-    let end = tokio::time::Instant::now() + Duration::from_secs(60);
-    while tokio::time::Instant::now() < end {
-        if is_so().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-    panic!("not within a minute: {what}");
-}
 
 async fn get(url: &str) -> Option<Value> {
     let answer = web::get(url).await.ok()?;
@@ -43,14 +32,14 @@ async fn two_supernodes_end_with_one_index_and_a_lost_one_comes_back() {
         let node = Anatomic::start(s, "node", "node", &["--supernode", &first]).await;
         let torrent = make(s, "humpback-whale.bin");
         one.plant(s, &torrent.path, &[]).await;
-        eventually("the second finds it", async || finds(&two, "humpback").await == 1).await;
+        eventually("the second finds it", SHORT, async || finds(&two, "humpback").await == 1).await;
 
         two.process().kill().await;
         for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
             let _ = std::fs::remove_file(two.data().join(name));
         }
         two.restart(s).await;
-        eventually("it finds it again", async || finds(&two, "whale").await == 1).await;
+        eventually("it finds it again", SHORT, async || finds(&two, "whale").await == 1).await;
         let lookup = get(&format!("{}api/v1/torrents/{}", two.url(), torrent.info_hash)).await.unwrap();
         assert_eq!(format!("{}/", lookup["nodes"][0]["url"].as_str().unwrap()), node.url());
     })

@@ -4,9 +4,9 @@
 //! which then sees the client's own address.
 
 use super::App;
+use super::upgrade::Upgrade;
 use super::{classic, page};
 use crate::tracker::http::{Families, Origin, bencoded, refusal};
-use crate::tracker::stream::Upgrade;
 use crate::tracker::swarms::Drawn;
 use crate::tracker::{Addresses, socket};
 use anatomic_core::InfoHash;

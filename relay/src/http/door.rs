@@ -150,7 +150,7 @@ fn answer(
 }
 
 /// Whether a list of words in a header has that one.
-fn has(value: &[u8], word: &[u8]) -> bool {
+pub(super) fn has(value: &[u8], word: &[u8]) -> bool {
     value.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(word))
 }
 

@@ -16,6 +16,7 @@ pub mod problem;
 pub mod request;
 pub mod server;
 pub mod sisters;
+pub mod upgrade;
 pub mod watch;
 
 use crate::bridge::Bridge;

@@ -5,20 +5,14 @@
 //! business.
 
 use anatomic_wire::tracker::websocket::MAX_MESSAGE_LEN;
-use axum::http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
-};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use axum::response::{IntoResponse as _, Response};
 use futures_util::{SinkExt as _, StreamExt as _};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -28,51 +22,6 @@ const READ: usize = 512;
 const WRITE: usize = 8 * 1024;
 /// Most that a slow socket may hold.
 const MOST_UNSENT: usize = 256 * 1024;
-
-/// A request to become a WebSocket (RFC 6455, 4.2.1).
-pub struct Upgrade {
-    accept: HeaderValue,
-    upgrade: OnUpgrade,
-}
-
-impl Upgrade {
-    /// Takes the upgrade out of a request, if it asks for this one.
-    #[must_use]
-    pub fn of(parts: &mut axum::http::request::Parts) -> Option<Self> {
-        let headers = &parts.headers;
-        let right = parts.method == Method::GET
-            && has(headers, CONNECTION, "upgrade")
-            && has(headers, UPGRADE, "websocket")
-            && has(headers, SEC_WEBSOCKET_VERSION, "13");
-        let key = headers.get(SEC_WEBSOCKET_KEY).filter(|_| right)?;
-        let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()?;
-        Some(Self { accept, upgrade: parts.extensions.remove::<OnUpgrade>()? })
-    }
-
-    /// Says yes, and has `serve` the socket.
-    pub fn serve<F>(self, serve: impl FnOnce(Stream<Raw>) -> F + Send + 'static) -> Response
-    where
-        F: Future<Output = ()> + Send,
-    {
-        let upgrade = self.upgrade;
-        tokio::spawn(async move {
-            // Who goes before he is answered is served no more.
-            if let Ok(upgraded) = upgrade.await {
-                serve(Stream::new(TokioIo::new(upgraded)).await).await;
-            }
-        });
-        let websocket = HeaderValue::from_static("websocket");
-        let upgrade = HeaderValue::from_static("upgrade");
-        let headers = [(CONNECTION, upgrade), (UPGRADE, websocket), (SEC_WEBSOCKET_ACCEPT, self.accept)];
-        (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
-    }
-}
-
-/// Whether one of the words of a header is that one.
-fn has(headers: &HeaderMap, name: axum::http::HeaderName, word: &str) -> bool {
-    let words = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    words.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
-}
 
 /// What a browser's WebSocket runs over.
 pub type Raw = TokioIo<Upgraded>;
@@ -88,7 +37,8 @@ pub struct Stream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
-    async fn new(raw: S) -> Self {
+    /// A WebSocket of a client that was told yes ([`crate::http::upgrade`]).
+    pub async fn new(raw: S) -> Self {
         Self { socket: Some(wrap(Counted { raw, read: 0 }).await), taken: 0, used: false }
     }
 
