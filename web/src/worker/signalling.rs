@@ -187,11 +187,11 @@ impl Signalling {
         }
     }
 
-    /// Opens one more connection with the node that `conn` leads to: a *stripe* of the same transfer.
-    pub fn widen(&mut self, now: Time, conn: Conn) {
+    /// Opens one more connection with the node that `conn` leads to, up to `most`: a *stripe* of the same transfer.
+    pub fn widen(&mut self, now: Time, conn: Conn, most: usize) {
         if let Some((origin, info_hash)) = self.conns.origin(conn)
             && origin.for_node
-            && !self.conns.is_reaching_node(&origin.url, info_hash)
+            && self.conns.with_node(&origin.url, info_hash) < most
         {
             self.begin(now, &origin.url, info_hash, None, For::Node);
         }
@@ -367,8 +367,9 @@ impl Signalling {
         let want = self.find(url).map_or(0, |tracker| tracker.want(info_hash));
         let want = if event == Some(Event::Completed) { 0 } else { want };
         let has_node = || self.find(url).is_some_and(|tracker| tracker.has_node(info_hash));
-        let to_node =
-            want > 0 && (event == Some(Event::Started) || has_node()) && !self.conns.has_node(url, info_hash);
+        let to_node = want > 0
+            && (event == Some(Event::Started) || has_node())
+            && self.conns.with_node(url, info_hash) == 0;
         if to_node {
             self.begin(now, url, info_hash, event, For::Node);
         }

@@ -106,19 +106,12 @@ impl Conns {
         self.insert(origin, Stage::Drafting, ready, Time::NEVER)
     }
 
-    /// Whether a connection with the node behind the tracker is open or on its way.
-    pub(super) fn has_node(&self, url: &str, info_hash: InfoHash) -> bool {
-        self.all.values().any(|entry| {
+    /// Connections with the node behind the tracker, open or on their way.
+    pub(super) fn with_node(&self, url: &str, info_hash: InfoHash) -> usize {
+        let is_one = |entry: &&Entry| {
             entry.ready.info_hash == info_hash && entry.origin.for_node && entry.origin.url == url
-        })
-    }
-
-    /// Whether a connection with the node behind the tracker is on its way.
-    pub(super) fn is_reaching_node(&self, url: &str, info_hash: InfoHash) -> bool {
-        self.all.values().any(|entry| {
-            let same = entry.ready.info_hash == info_hash && entry.origin.url == url;
-            same && entry.origin.for_node && entry.stage != Stage::Open
-        })
+        };
+        self.all.values().filter(is_one).count()
     }
 
     /// Offers of ours that nobody has answered.

@@ -118,16 +118,25 @@ fn a_stripe_is_one_more_offer_for_the_same_node_and_no_other() {
     let answer = ServerMessage::Answer { info_hash: HASH, peer_id: PeerId([9; 20]), answer };
     signalling.heard(NOW, URL, answer.encode().as_bytes(), |_| true);
     let Some(Effect::Rtc(RtcCommand::Accept { conn, .. })) = effects(&mut signalling).pop() else { panic!() };
-    signalling.widen(NOW, conn);
-    assert_eq!(effects(&mut signalling), [], "while the first is on its way");
     signalling.connected(conn).unwrap();
-    signalling.widen(NOW, conn);
-    signalling.widen(NOW, conn);
+    signalling.widen(NOW, conn, 2);
+    signalling.widen(NOW, conn, 2);
     let wanted = conns(&effects(&mut signalling));
     assert_eq!(wanted.iter().map(|(_, gathering)| *gathering).collect::<Vec<_>>(), [Gathering::Quick]);
     signalling.described(NOW, wanted[0].0, "v=0\r\n".into());
     let more = announces(&effects(&mut signalling));
     assert_eq!((more.len(), more[0].event, more[0].for_node), (1, None, Some(1)));
+    let answer = Offer { id: more[0].offers[0].id, sdp: "v=0\r\n".into() };
+    let answer = ServerMessage::Answer { info_hash: HASH, peer_id: PeerId([9; 20]), answer };
+    signalling.heard(NOW, URL, answer.encode().as_bytes(), |_| true);
+    signalling.connected(wanted[0].0).unwrap();
+    let _ = effects(&mut signalling);
+    signalling.widen(NOW, conn, 2);
+    assert_eq!(
+        effects(&mut signalling),
+        [],
+        "the second is open, though the engine does not know yet whose it is"
+    );
 }
 
 #[test]
