@@ -17,12 +17,13 @@ use super::sdp::{Description, Setup};
 pub(super) struct CoreError(pub(super) String);
 
 /// How a core is made.
-pub(super) struct CoreConfig<'a> {
-    pub(super) certificate: &'a Certificate,
+#[derive(Clone)]
+pub(super) struct CoreConfig {
+    pub(super) certificate: Certificate,
     /// Answer checks, send none of our own.
     pub(super) ice_lite: bool,
     /// One address of the socket for each family it speaks; a name for "our side", never sent to anybody.
-    pub(super) local: &'a [SocketAddr],
+    pub(super) local: Vec<SocketAddr>,
     /// Bytes that the remote may send before we read them.
     pub(super) receive_window: u32,
 }

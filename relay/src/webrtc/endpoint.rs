@@ -219,7 +219,7 @@ impl Driver {
         self.admit()?;
         // Two lite agents would wait for each other's checks forever.
         let ice_lite = self.config.ice_lite && !offer.lite;
-        let core = RtcCore::answer(now, &self.core_config(ice_lite), offer, &self.allowed(offer))?;
+        let core = RtcCore::answer(now, self.core_config(ice_lite), offer, self.allowed(offer))?;
         let sdp = self.describe(&core, &offer.mid, ice_lite);
         let give_up_after = self.config.limits.connect_timeout;
         let shared = self.insert(now, Box::new(core), give_up_after, Some(offer));
@@ -228,7 +228,7 @@ impl Driver {
 
     fn offer(&mut self, now: Instant, label: &str) -> Result<(String, Pending), NegotiationError> {
         self.admit()?;
-        let core = RtcCore::offer(now, &self.core_config(self.config.ice_lite), label)?;
+        let core = RtcCore::offer(now, self.core_config(self.config.ice_lite), label)?;
         let sdp = self.describe(&core, "0", self.config.ice_lite);
         let give_up_after = self.config.limits.answer_timeout;
         let shared = self.insert(now, Box::new(core), give_up_after, None);
@@ -269,11 +269,11 @@ impl Driver {
         remote.candidates.iter().copied().filter(|address| (self.config.policy)(address.ip())).collect()
     }
 
-    fn core_config(&self, ice_lite: bool) -> CoreConfig<'_> {
+    fn core_config(&self, ice_lite: bool) -> CoreConfig {
         CoreConfig {
-            certificate: &self.certificate,
+            certificate: self.certificate.clone(),
             ice_lite,
-            local: &self.names,
+            local: self.names.clone(),
             receive_window: self.config.limits.receive_window,
         }
     }

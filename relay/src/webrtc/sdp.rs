@@ -23,6 +23,9 @@ pub(super) const DEFAULT_MAX_MESSAGE_SIZE: usize = 65_536;
 /// What we accept in one message, in bytes: a block of 128 KiB with its header must fit, as WebTorrent sends it whole.
 pub(super) const OUR_MAX_MESSAGE_SIZE: usize = 262_144;
 
+/// Longest DTLS datagram that libwebrtc (Chromium, Safari) takes, in bytes: its `kMaxDtlsPacketLen`.
+const LIBWEBRTC_LONGEST_DATAGRAM: usize = 2048;
+
 /// Why a session description was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SdpError {
@@ -103,6 +106,8 @@ pub struct Description {
     pub candidates: Vec<SocketAddr>,
     /// Who probably wrote it.
     pub kind: PeerKind,
+    /// Longest DTLS datagram that the writer is known to take, in bytes; `None` is what every path carries.
+    pub longest_datagram: Option<usize>,
 }
 
 impl Description {
@@ -225,6 +230,7 @@ struct Fields {
     data: bool,
     origin: String,
     tool: String,
+    libwebrtc: bool,
     mid: Option<String>,
     ufrag: Option<String>,
     pwd: Option<String>,
@@ -259,6 +265,8 @@ impl Fields {
     fn attribute(&mut self, name: &str, value: &str) {
         match name {
             "tool" => value.clone_into(&mut self.tool),
+            // Written by libwebrtc even where there are no streams to name.
+            "msid-semantic" => self.libwebrtc = value == "WMS",
             "mid" if token(value, 1, 32) => self.mid = Some(value.to_owned()),
             "ice-ufrag" if ice_chars(value, 4, 256) => self.ufrag = Some(value.to_owned()),
             "ice-pwd" if ice_chars(value, 22, 256) => self.pwd = Some(value.to_owned()),
@@ -298,6 +306,7 @@ impl Fields {
             max_message_size: self.max_message_size.unwrap_or(DEFAULT_MAX_MESSAGE_SIZE),
             candidates: self.candidates,
             kind,
+            longest_datagram: self.libwebrtc.then_some(LIBWEBRTC_LONGEST_DATAGRAM),
         })
     }
 
@@ -367,6 +376,7 @@ mod tests {
         assert_eq!(description.candidates, vec!["192.0.2.7:51000".parse::<SocketAddr>().unwrap()]);
         assert_eq!(description.max_message_size, 262_144);
         assert_eq!(description.kind, PeerKind::Browser);
+        assert_eq!(description.longest_datagram, Some(2048));
         assert_eq!(description.setup, Setup::ActPass);
     }
 
@@ -377,7 +387,7 @@ mod tests {
         assert_eq!(again.ufrag, description.ufrag);
         assert_eq!(again.fingerprint, description.fingerprint);
         assert_eq!(again.candidates, description.candidates);
-        assert_eq!(again.kind, PeerKind::Anatomic);
+        assert_eq!((again.kind, again.longest_datagram), (PeerKind::Anatomic, None));
     }
 
     #[test]

@@ -192,6 +192,12 @@ pub(super) fn candidates(bound: SocketAddr, announced: &[IpAddr]) -> Vec<SocketA
     out
 }
 
+/// Whether an address is of this machine: what goes there leaves it by no wire.
+pub(super) fn is_own(ip: IpAddr) -> bool {
+    let own = || if_addrs::get_if_addrs().unwrap_or_default();
+    ip.is_loopback() || own().iter().any(|interface| interface.ip() == ip)
+}
+
 /// One address for each family that the socket speaks: the protocol core's name for our side.
 pub(super) fn own_names(bound: SocketAddr) -> Vec<SocketAddr> {
     let v4 = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), bound.port());
@@ -211,6 +217,13 @@ mod tests {
     fn a_loopback_socket_offers_loopback_only() {
         let bound: SocketAddr = "127.0.0.1:4000".parse().unwrap();
         assert_eq!(candidates(bound, &[]), vec![bound]);
+    }
+
+    #[test]
+    fn loopback_and_the_interfaces_are_own_addresses() {
+        assert!(is_own("127.0.0.5".parse().unwrap()) && is_own("::1".parse().unwrap()));
+        assert!(if_addrs::get_if_addrs().unwrap().iter().all(|interface| is_own(interface.ip())));
+        assert!(!is_own("203.0.113.9".parse().unwrap()));
     }
 
     #[test]

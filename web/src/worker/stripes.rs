@@ -7,9 +7,10 @@ use super::{Driver, clock};
 use anatomic_core::PeerId;
 use anatomic_engine::{PeerKey, PeerView, Role, TorrentView, Transport};
 
-/// Connections of one tab with one node in one torrent: a third brought nothing.
-const MOST: usize = 2;
-/// Connections that carry so many bytes a second each are held back by their sockets rather than by the network.
+/// Connections of one tab with one node in one torrent: a fourth brought nothing.
+const MOST: usize = 3;
+/// A connection that carries so many bytes a second is held back by its socket rather than by the network. Each further
+/// one brings less than the last, so two must carry four times as much.
 const FAST: u64 = 4_000_000;
 /// What is over in so many seconds needs no second connection.
 const SOON_OVER: u64 = 1;
@@ -29,7 +30,7 @@ fn to_widen<K: Copy>(stripes: &[Stripe<K>]) -> Option<K> {
     let wants = |stripe: &&Stripe<K>| {
         let beside = stripes.iter().filter(|other| other.node == stripe.node);
         let (count, rate) = beside.fold((0, 0), |(count, rate), other| (count + 1, rate + other.rate));
-        rate >= FAST * count
+        rate >= FAST * count * count
     };
     stripes.iter().find(wants).map(|stripe| stripe.key)
 }
@@ -70,6 +71,7 @@ mod tests {
         let slow = stripe(1, 1, FAST - 1);
         assert_eq!(to_widen(&[slow]), None);
         assert_eq!(to_widen(&[slow, stripe(2, 2, FAST)]), Some(2));
-        assert_eq!(to_widen(&[stripe(1, 1, FAST), slow]), None);
+        assert_eq!(to_widen(&[stripe(1, 1, 2 * FAST), stripe(3, 1, 2 * FAST - 1)]), None);
+        assert_eq!(to_widen(&[stripe(1, 1, 2 * FAST), stripe(3, 1, 2 * FAST)]), Some(1));
     }
 }
