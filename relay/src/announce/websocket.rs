@@ -8,7 +8,7 @@
 
 use super::Guard;
 use super::http::event_of;
-use crate::driver::Message;
+use crate::driver::{Message, enter};
 use crate::webrtc::{Endpoint, PendingOffer};
 use anatomic_core::{InfoHash, PeerId};
 use anatomic_engine::{AnnounceEvent, AnnounceKey, AnnounceReply, AnnounceRequest, Direction, TorrentKey};
@@ -354,14 +354,7 @@ impl Task {
             let Some(back) = back.upgrade() else { return };
             let _ = back.send(Order::Send(answer));
             drop(back);
-            match pending.opened().await {
-                Ok(channel) => {
-                    // A session that is over needs no peers.
-                    let _ =
-                        session.send(Message::Opened { channel, torrent, direction: Direction::Accepted });
-                }
-                Err(reason) => tracing::debug!(%reason, "an answered offer came to nothing"),
-            }
+            enter(&session, torrent, Direction::Accepted, Ok(pending)).await;
         });
     }
 
@@ -370,17 +363,7 @@ impl Task {
         let Some((torrent, pending, _)) = self.offers.remove(&answer.id) else { return };
         let session = self.session.clone();
         tokio::spawn(async move {
-            let opened = match pending.accept_answer(&answer.sdp).await {
-                Ok(pending) => pending.opened().await.map_err(|reason| reason.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            match opened {
-                Ok(channel) => {
-                    // A session that is over needs no peers.
-                    let _ = session.send(Message::Opened { channel, torrent, direction: Direction::Offered });
-                }
-                Err(reason) => tracing::debug!(%reason, "an offer came to nothing"),
-            }
+            enter(&session, torrent, Direction::Offered, pending.accept_answer(&answer.sdp).await).await;
         });
     }
 

@@ -3,6 +3,7 @@
 //! Holds no state of its own; every call is a message to the session's task, so clones are cheap and any task may hold
 //! one.
 
+use super::introductions::enter;
 use super::session::{Message, Session};
 use crate::webrtc::Endpoint;
 use anatomic_core::{InfoHash, PeerId};
@@ -146,13 +147,7 @@ impl Handle {
             endpoint.answer(offer).await.map_err(|error| OfferError::Failed(error.to_string()))?;
         let to = self.messages.clone();
         tokio::spawn(async move {
-            match pending.opened().await {
-                Ok(channel) => {
-                    // A session that is over needs no peers.
-                    let _ = to.send(Message::Opened { channel, torrent, direction: Direction::Accepted });
-                }
-                Err(reason) => tracing::debug!(%reason, "an answered offer came to nothing"),
-            }
+            enter(&to, torrent, Direction::Accepted, Ok(pending)).await;
         });
         Ok(answer)
     }

@@ -11,6 +11,7 @@
 
 mod dial;
 mod handle;
+mod introductions;
 mod jobs;
 mod link;
 mod open;
@@ -18,6 +19,7 @@ mod session;
 mod storage;
 
 pub use handle::{Handle, OfferError, SessionError};
+pub(crate) use introductions::enter;
 pub use open::Open;
 pub(crate) use session::Message;
 pub use session::Session;

@@ -5,6 +5,7 @@
 
 use super::Config;
 use super::dial;
+use super::introductions::Introductions;
 use super::jobs::Jobs;
 use super::link::{Carrier, Flushed, Heard, Link, Outbox, pump};
 use super::storage::Storage;
@@ -12,8 +13,8 @@ use crate::announce::Announcers;
 use crate::webrtc;
 use anatomic_core::Time;
 use anatomic_engine::{
-    AnnounceEvent, AnnounceKey, AnnounceReply, DialKey, Direction, Done, Engine, Event, JobKey, Output,
-    PeerKey, Reading, TorrentKey, Transport,
+    AnnounceEvent, AnnounceKey, AnnounceReply, DialKey, Direction, Done, Engine, Event, IntroductionKey,
+    JobKey, Output, PeerKey, Reading, TorrentKey, Transport,
 };
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -41,6 +42,8 @@ pub(crate) enum Message {
     Accepted { stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit },
     /// A data channel opened.
     Opened { channel: webrtc::Connection, torrent: TorrentKey, direction: Direction },
+    /// A connection is described for an introduction, or cannot be made; an offer of ours waits for its answer.
+    Described { introduction: IntroductionKey, sdp: Option<String>, offer: Option<webrtc::PendingOffer> },
     /// A job is done.
     Done(JobKey, Done),
     /// A tracker answered, or did not.
@@ -76,6 +79,7 @@ pub struct Session {
     config: Config,
     jobs: Jobs,
     announcers: Announcers,
+    introductions: Introductions,
     messages: UnboundedSender<Message>,
     heard: Sender<Heard>,
     events: broadcast::Sender<(TorrentKey, Event)>,
@@ -108,12 +112,14 @@ impl Session {
         events: broadcast::Sender<(TorrentKey, Event)>,
     ) -> Self {
         let storage = Storage::new(messages.clone());
+        let introductions = Introductions::new(config.webrtc.clone(), messages.clone());
         Self {
             engine,
             storage,
             config,
             jobs,
             announcers,
+            introductions,
             messages,
             heard,
             events,
@@ -233,6 +239,12 @@ impl Session {
             Message::Opened { channel, torrent, direction } => {
                 self.connect(now, Carrier::WebRtc(channel), direction, Some(torrent), None, None);
             }
+            Message::Described { introduction, sdp, offer } => {
+                if let Some(offer) = offer {
+                    self.introductions.offered(introduction, offer);
+                }
+                self.engine.handle_described(now, introduction, sdp);
+            }
             Message::Done(job, done) => {
                 self.working = self.working.saturating_sub(1);
                 self.engine.handle_done(now, job, done);
@@ -348,6 +360,10 @@ impl Session {
                     self.farewells.insert(announce);
                 }
                 self.announcers.announce(announce, request);
+            }
+            Output::Introduce { introduction, torrent, step } => {
+                tracing::debug!(?torrent, ?introduction, "a peer introduces a peer");
+                self.introductions.carry_out(introduction, torrent, step);
             }
             Output::Job { job, torrent, work } => {
                 let files = self.storage.files(&self.engine, torrent);

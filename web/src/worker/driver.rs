@@ -284,6 +284,12 @@ impl Driver {
             Output::Announce { announce, request } => {
                 self.signalling.borrow_mut().announce(now, announce, request);
             }
+            Output::Introduce { introduction, torrent, step } => {
+                let info_hash = self.list.borrow().get(&torrent).map(|listed| listed.info_hash);
+                if let Some(info_hash) = info_hash {
+                    self.signalling.borrow_mut().introduce(now, introduction, info_hash, step);
+                }
+            }
             Output::Job { job, torrent, work } => self.take_job(job, torrent, work),
             Output::Event { torrent, event } => self.take_event(torrent, event),
             // What a later engine may want besides is nothing that a tab can do.
@@ -302,6 +308,9 @@ impl Driver {
                     self.verify_named();
                 }
                 self.engine.borrow_mut().handle_announced(clock::now(), key, result);
+            }
+            Effect::Described(introduction, sdp) => {
+                self.engine.borrow_mut().handle_described(clock::now(), introduction, sdp);
             }
             Effect::Served { url, info_hash } => {
                 if self.host.borrow().is_tracker(&url) {
@@ -379,7 +388,9 @@ impl Driver {
         if ticks.is_multiple_of(TICKS_A_SECOND) {
             self.signalling.borrow_mut().tick(now);
             for conn in self.peers.given_up(now) {
-                self.channel_closed(conn);
+                if self.signalling.borrow().can_replace(conn) {
+                    self.channel_closed(conn);
+                }
             }
             if now.since(self.room_asked.get()) > ROOM_EVERY && self.is_busy() {
                 self.room_changed();

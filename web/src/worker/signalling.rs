@@ -1,28 +1,28 @@
-//! Introductions: WebSocket trackers, the offers sent through them, and the answers.
+//! Introductions: WebSocket trackers, and peers that take their place; the offers sent through them, and the answers.
 //!
 //! Opens no socket and makes no connection: inputs are what happened, [`Signalling::poll`] says what to do. When to
 //! announce is the engine's decision; here an announce waits until its offers are described, and is repeated when a
 //! tracker comes back after a loss.
 
 mod conns;
+mod drafts;
 mod tracker;
 
-use crate::protocol::rtc::{Conn, Gathering, RtcCommand};
+use crate::protocol::rtc::{Conn, RtcCommand};
 use crate::protocol::view::TrackerStatus;
 use anatomic_core::{InfoHash, PeerId, Time};
-use anatomic_engine::{AnnounceEvent, AnnounceKey, AnnounceReply, AnnounceRequest};
+use anatomic_engine::{AnnounceEvent, AnnounceKey, AnnounceReply, AnnounceRequest, IntroductionKey, Step};
 use anatomic_wire::tracker::Event;
-use anatomic_wire::tracker::websocket::{ClientMessage, Offer, OfferId, ServerMessage, WsAnnounce};
-use conns::Conns;
+use anatomic_wire::tracker::websocket::{ClientMessage, Offer, OfferId, ServerMessage};
+use conns::{Conns, Offerer, Origin};
 pub use conns::{MAX_CONNECTIONS, Ready};
+use drafts::{Draft, Postponed};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tracker::{Link, Tracker};
 
 /// A tracker that did not answer an announce in this time will not.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long offers wait for the node's STUN to be known.
-const STUN_PATIENCE: Duration = Duration::from_secs(2);
 /// A socket opened for torrents still to come is closed if none comes in this time.
 const NEEDED_WITHIN: Duration = Duration::from_secs(15);
 
@@ -39,6 +39,8 @@ pub enum Effect {
     Rtc(RtcCommand),
     /// Tell the engine.
     Announced(AnnounceKey, Result<AnnounceReply, String>),
+    /// Tell the engine: a connection for an introduction is described, or cannot be made.
+    Described(IntroductionKey, Option<String>),
     /// A tracker refused to serve a torrent.
     Refused {
         /// The tracker.
@@ -72,34 +74,6 @@ pub struct Signalling {
     rng: fastrand::Rng,
 }
 
-/// An announce that waits for the node's STUN.
-struct Postponed {
-    url: String,
-    info_hash: InfoHash,
-    event: Option<Event>,
-    offers: u32,
-    until: Time,
-}
-
-/// An announce that waits for its offers.
-struct Draft {
-    url: String,
-    info_hash: InfoHash,
-    event: Option<Event>,
-    for_node: bool,
-    waiting: Vec<Conn>,
-    ready: Vec<(Conn, Offer)>,
-}
-
-/// Whom the offers of an announce are for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum For {
-    /// One for the node behind the tracker.
-    Node,
-    /// So many for other peers of the swarm.
-    Peers(u32),
-}
-
 impl Signalling {
     /// No tracker yet.
     #[must_use]
@@ -125,7 +99,7 @@ impl Signalling {
     pub fn set_stun(&mut self, now: Time, urls: Vec<String>) {
         self.stun = Some(urls);
         for wait in std::mem::take(&mut self.postponed) {
-            self.begin(now, &wait.url, wait.info_hash, wait.event, For::Peers(wait.offers));
+            self.begin(now, Origin::Tracker(wait.url), wait.info_hash, wait.event, wait.offers);
         }
         self.send_ready(now);
     }
@@ -157,7 +131,8 @@ impl Signalling {
         tracker.remember(request, key);
         match (tracker.link(), event) {
             (Link::Open, AnnounceEvent::Stopped) => {
-                self.send_announce(now, &url, info_hash, Some(Event::Stopped), false, Vec::new());
+                let to = Origin::Tracker(url.clone());
+                self.send_announce(now, &to, info_hash, Some(Event::Stopped), Vec::new());
                 self.effects.push_back(Effect::Announced(key, Ok(AnnounceReply::default())));
                 self.forget(&url, info_hash);
             }
@@ -187,13 +162,20 @@ impl Signalling {
         }
     }
 
+    /// Whether a connection is worth less than the try to make it anew. With a peer, without a tracker, there is no other
+    /// try: then the browser's patience counts.
+    #[must_use]
+    pub fn can_replace(&self, conn: Conn) -> bool {
+        matches!(self.conns.origin(conn), Some((Origin::Node(_), _)))
+            || self.trackers.iter().any(|tracker| tracker.link() == Link::Open)
+    }
+
     /// Opens one more connection with the node that `conn` leads to, up to `most`: a *stripe* of the same transfer.
     pub fn widen(&mut self, now: Time, conn: Conn, most: usize) {
-        if let Some((origin, info_hash)) = self.conns.origin(conn)
-            && origin.for_node
-            && self.conns.with_node(&origin.url, info_hash) < most
+        if let Some((origin @ Origin::Node(_), info_hash)) = self.conns.origin(conn)
+            && self.conns.count(&origin, info_hash) < most
         {
-            self.begin(now, &origin.url, info_hash, None, For::Node);
+            self.begin(now, origin, info_hash, None, 1);
         }
     }
 
@@ -221,7 +203,7 @@ impl Signalling {
 
     /// The socket to a tracker could not be opened, or is gone.
     pub fn lost(&mut self, now: Time, url: &str) {
-        self.drafts.retain(|draft| draft.url != url);
+        self.drafts.retain(|draft| draft.origin.tracker() != Some(url));
         self.postponed.retain(|wait| wait.url != url);
         for conn in self.conns.of_tracker(url) {
             self.drop_conn(now, conn);
@@ -274,14 +256,13 @@ impl Signalling {
                     && self.conns.allowance(now) > 0
                     && wants(info_hash)
                 {
-                    let conn = self.conns.answer(now, url, info_hash, peer_id, &offer);
-                    let stun = self.stun.clone().unwrap_or_default();
-                    self.effects.push_back(Effect::Rtc(RtcCommand::Answer { conn, sdp: offer.sdp, stun }));
+                    let to = Some((peer_id, offer.id));
+                    self.answer(now, Origin::Tracker(url.to_owned()), info_hash, to, offer.sdp);
                 }
             }
             ServerMessage::Answer { info_hash, answer, .. } => {
                 if let Some(conn) = self.conns.accept(now, url, info_hash, &answer) {
-                    if self.conns.origin(conn).is_some_and(|(origin, _)| origin.for_node) {
+                    if matches!(self.conns.origin(conn), Some((Origin::Node(_), _))) {
                         tracker.found_node(info_hash);
                     }
                     self.effects.push_back(Effect::Rtc(RtcCommand::Accept { conn, sdp: answer.sdp }));
@@ -291,10 +272,36 @@ impl Signalling {
         }
     }
 
+    /// Does what the engine wants for an introduction by a peer.
+    pub fn introduce(&mut self, now: Time, key: IntroductionKey, info_hash: InfoHash, step: Step) {
+        let origin = Origin::Peer(key);
+        match step {
+            Step::Offer => {
+                self.begin(now, origin, info_hash, None, 1);
+                self.send_ready(now);
+            }
+            Step::Answer(sdp) if self.conns.allowance(now) > 0 => {
+                self.answer(now, origin, info_hash, None, sdp);
+            }
+            Step::Answer(_) => self.effects.push_back(Effect::Described(key, None)),
+            Step::Accept(sdp) => {
+                if let Some(conn) = self.conns.accept_introduced(now, key, &sdp) {
+                    self.effects.push_back(Effect::Rtc(RtcCommand::Accept { conn, sdp }));
+                }
+            }
+            Step::Drop => {
+                self.drafts.retain(|draft| draft.origin != origin);
+                for conn in self.conns.of_peer(key) {
+                    self.drop_conn(now, conn);
+                }
+            }
+        }
+    }
+
     /// The page described a connection: our offer or our answer is ready.
     pub fn described(&mut self, now: Time, conn: Conn, sdp: String) {
-        if let Some((url, text)) = self.answer_text(now, conn, &sdp) {
-            self.effects.push_back(Effect::Send(url, text));
+        if let Some(effect) = self.answered(now, conn, &sdp) {
+            self.effects.push_back(effect);
             return;
         }
         let id = OfferId(self.bytes());
@@ -350,107 +357,25 @@ impl Signalling {
         }
     }
 
-    fn answer_text(&mut self, now: Time, conn: Conn, sdp: &str) -> Option<(String, String)> {
-        let (url, info_hash, to_peer_id, offer_id) = self.conns.answered(now, conn)?;
-        let peer_id = self.find(&url)?.peer_id;
-        let answer = Offer { id: offer_id, sdp: sdp.to_owned() };
-        let message = ClientMessage::Answer { info_hash, peer_id, to_peer_id, answer };
-        Some((url, message.encode()))
+    /// Has a stranger's offer answered.
+    fn answer(&mut self, now: Time, origin: Origin, info_hash: InfoHash, to: Option<Offerer>, sdp: String) {
+        let conn = self.conns.answer(now, origin, info_hash, to, &sdp);
+        let stun = self.stun.clone().unwrap_or_default();
+        self.effects.push_back(Effect::Rtc(RtcCommand::Answer { conn, sdp, stun }));
     }
 
-    /// Begins an announce: asks for its offers, and sends it when they are described.
-    ///
-    /// The node behind the tracker is asked first and apart, unless we are connected with it: it needs to know no more
-    /// of us than that we are here. And it must not be our STUN server at the same time: Chromium takes whatever comes
-    /// from the address of a STUN server for its answers, so the node's packets would be lost.
-    fn draft(&mut self, now: Time, url: &str, info_hash: InfoHash, event: Option<Event>) {
-        let want = self.find(url).map_or(0, |tracker| tracker.want(info_hash));
-        let want = if event == Some(Event::Completed) { 0 } else { want };
-        let has_node = || self.find(url).is_some_and(|tracker| tracker.has_node(info_hash));
-        let to_node = want > 0
-            && (event == Some(Event::Started) || has_node())
-            && self.conns.with_node(url, info_hash) == 0;
-        if to_node {
-            self.begin(now, url, info_hash, event, For::Node);
-        }
-        let event = if to_node { None } else { event };
-        let offers = want - u32::from(to_node);
-        if self.stun.is_none() && offers > 0 {
-            // Without it two tabs behind routers, or behind mDNS names, do not find each other.
-            let until = now + STUN_PATIENCE;
-            self.postponed.push(Postponed { url: url.to_owned(), info_hash, event, offers, until });
-        } else if offers > 0 || !to_node {
-            self.begin(now, url, info_hash, event, For::Peers(offers));
-        }
-        self.send_ready(now);
-    }
-
-    /// Asks for the offers of an announce.
-    fn begin(&mut self, now: Time, url: &str, info_hash: InfoHash, event: Option<Event>, whom: For) {
-        let (offers, gathering) = match whom {
-            For::Node => (1, Gathering::Quick),
-            For::Peers(offers) => (offers, Gathering::Thorough),
+    /// What to do with our answer, if it is one.
+    fn answered(&mut self, now: Time, conn: Conn, sdp: &str) -> Option<Effect> {
+        let (origin, info_hash, to) = self.conns.answered(now, conn)?;
+        let url = match origin {
+            Origin::Peer(key) => return Some(Effect::Described(key, Some(sdp.to_owned()))),
+            Origin::Tracker(url) | Origin::Node(url) => url,
         };
-        let count = offers.min(self.conns.allowance(now));
-        let for_node = whom == For::Node;
-        let waiting: Vec<Conn> = (0..count).map(|_| self.conns.offer(url, info_hash, for_node)).collect();
-        for conn in &waiting {
-            let stun = self.stun.clone().unwrap_or_default();
-            self.effects.push_back(Effect::Rtc(RtcCommand::Offer { conn: *conn, gathering, stun }));
-        }
-        let ready = Vec::new();
-        self.drafts.push(Draft { url: url.to_owned(), info_hash, event, for_node, waiting, ready });
-    }
-
-    fn send_ready(&mut self, now: Time) {
-        while let Some(at) = self.drafts.iter().position(|draft| draft.waiting.is_empty()) {
-            let Draft { url, info_hash, event, for_node, ready, .. } = self.drafts.swap_remove(at);
-            for (conn, offer) in &ready {
-                self.conns.offered(now, *conn, offer.id);
-            }
-            let offers = ready.into_iter().map(|(_, offer)| offer).collect();
-            self.send_announce(now, &url, info_hash, event, for_node, offers);
-        }
-    }
-
-    fn send_announce(
-        &mut self,
-        now: Time,
-        url: &str,
-        info_hash: InfoHash,
-        event: Option<Event>,
-        for_node: bool,
-        offers: Vec<Offer>,
-    ) {
-        let Some(tracker) = self.trackers.iter_mut().find(|tracker| tracker.url == url) else { return };
-        let peer_id = tracker.peer_id;
-        let Some(request) = tracker.announcing(now, info_hash) else { return };
-        let message = ClientMessage::Announce(WsAnnounce {
-            info_hash,
-            peer_id,
-            uploaded: request.uploaded,
-            downloaded: request.downloaded,
-            left: request.left,
-            event,
-            want: Some(u32::try_from(offers.len()).unwrap_or(u32::MAX)),
-            tracker_id: request.tracker_id.as_deref().map(|id| String::from_utf8_lossy(id).into_owned()),
-            for_node: Some(if for_node { u32::try_from(offers.len()).unwrap_or(u32::MAX) } else { 0 }),
-            offers,
-        });
-        self.effects.push_back(Effect::Send(url.to_owned(), message.encode()));
-    }
-
-    /// Gives up the offers that a tracker will pass to nobody.
-    fn take_back(&mut self, now: Time, url: &str, info_hash: InfoHash) {
-        self.drop_drafts(url, info_hash);
-        for conn in self.conns.unanswered(url, info_hash) {
-            self.drop_conn(now, conn);
-        }
-    }
-
-    fn drop_drafts(&mut self, url: &str, info_hash: InfoHash) {
-        self.drafts.retain(|draft| draft.url != url || draft.info_hash != info_hash);
-        self.postponed.retain(|wait| wait.url != url || wait.info_hash != info_hash);
+        let (to_peer_id, id) = to?;
+        let peer_id = self.find(&url)?.peer_id;
+        let answer = Offer { id, sdp: sdp.to_owned() };
+        let message = ClientMessage::Answer { info_hash, peer_id, to_peer_id, answer };
+        Some(Effect::Send(url, message.encode()))
     }
 
     fn forget(&mut self, url: &str, info_hash: InfoHash) {

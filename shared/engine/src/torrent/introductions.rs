@@ -138,13 +138,7 @@ impl Torrent {
     /// About a second passed: gives up what took too long, and asks if peers are lacking.
     pub(super) fn introduce(&mut self, shared: &mut Shared) {
         let now = shared.now;
-        if let Some(late) = self.introductions.asked.take_if(|asked| asked.until <= now) {
-            shared.end_introduction(late.key, Step::Drop);
-        }
-        self.introductions.routes.retain(|route| route.until > now);
-        for late in self.introductions.answering.extract_if(.., |answering| answering.until <= now) {
-            shared.end_introduction(late.key, Step::Drop);
-        }
+        self.give_up(shared, &|_, until| until <= now);
         let lacks = self.lacks_peers(shared);
         if !self.introductions.is_due(now, lacks) || self.introductions.asked.is_some() {
             return;
@@ -284,26 +278,43 @@ impl Torrent {
 
     /// A connection is gone, and with it the ways that led over it.
     pub(super) fn lost_introducer(&mut self, shared: &mut Shared, gone: PeerKey) {
-        if let Some(asked) = self.introductions.asked.take_if(|asked| asked.introducer == gone) {
-            shared.end_introduction(asked.key, Step::Drop);
-        }
-        for lost in self.introductions.answering.extract_if(.., |answering| answering.introducer == gone) {
-            shared.end_introduction(lost.key, Step::Drop);
-        }
-        let of_gone = |route: &mut Route| route.asker == gone || route.target == gone;
-        let routes: Vec<Route> = self.introductions.routes.extract_if(.., of_gone).collect();
-        for route in routes {
-            // If the asker itself is gone, nobody is told.
-            self.say(route.asker, &Introduction::Refusal(route.id));
-        }
+        self.give_up(shared, &|over, _| over.contains(&gone));
     }
 
     /// All traffic stops.
     pub(super) fn end_introductions(&mut self, shared: &mut Shared) {
-        let Introductions { asked, answering, .. } = std::mem::take(&mut self.introductions);
-        let keys = answering.into_iter().map(|answering| answering.key);
-        for key in asked.map(|asked| asked.key).into_iter().chain(keys) {
+        self.give_up(shared, &|_, _| true);
+        self.introductions.lacking = None;
+    }
+
+    /// Gives up whatever `is_over`, by the connections that it goes over and the time that it has.
+    fn give_up(&mut self, shared: &mut Shared, is_over: &dyn Fn(&[PeerKey], Time) -> bool) {
+        let Introductions { asked, answering, routes, .. } = &mut self.introductions;
+        let mut dropped = Vec::new();
+        if let Some(asked) = asked.take_if(|asked| is_over(&[asked.introducer], asked.until)) {
+            dropped.push(asked.key);
+        }
+        answering.retain(|answering| {
+            let stays = !is_over(&[answering.introducer], answering.until);
+            if !stays {
+                dropped.push(answering.key);
+            }
+            stays
+        });
+        let mut refused = Vec::new();
+        routes.retain(|route| {
+            let stays = !is_over(&[route.asker, route.target], route.until);
+            if !stays {
+                refused.push((route.asker, route.id));
+            }
+            stays
+        });
+        for key in dropped {
             shared.end_introduction(key, Step::Drop);
+        }
+        for (asker, id) in refused {
+            // If the asker itself is gone, nobody is told.
+            self.say(asker, &Introduction::Refusal(id));
         }
     }
 

@@ -5,7 +5,7 @@
 use crate::protocol::rtc::Conn;
 use anatomic_core::collections::BTreeMap;
 use anatomic_core::{InfoHash, PeerId, Time};
-use anatomic_engine::Direction;
+use anatomic_engine::{Direction, IntroductionKey};
 use anatomic_wire::tracker::websocket::{Offer, OfferId};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -27,6 +27,9 @@ const CONNECT_LIFE: Duration = Duration::from_secs(25);
 /// What a description means that does not say how long a message may be (RFC 8841).
 const DEFAULT_MESSAGE: usize = 64 * 1024;
 
+/// Who made an offer that we answer, and its id.
+pub(super) type Offerer = (PeerId, OfferId);
+
 /// How far a connection is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -34,8 +37,8 @@ pub(super) enum Stage {
     Drafting,
     /// Our offer is out.
     Offered { offer_id: OfferId },
-    /// We are describing our answer.
-    Answering { to_peer_id: PeerId, offer_id: OfferId },
+    /// We are describing our answer: to whom, and to which of his offers, where a tracker must be told.
+    Answering(Option<Offerer>),
     /// Both sides are described.
     Connecting,
     /// The channel is open.
@@ -53,13 +56,25 @@ pub struct Ready {
     pub max_message: usize,
 }
 
-/// How a connection comes about.
+/// How a connection comes about: by which way descriptions reach the other side.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Origin {
-    /// The tracker that introduces.
-    pub(super) url: String,
-    /// Whether the offer is for the node behind the tracker.
-    pub(super) for_node: bool,
+pub(super) enum Origin {
+    /// This tracker introduces a peer.
+    Tracker(String),
+    /// It is with the node behind this tracker.
+    Node(String),
+    /// A peer introduces one of its own; the engine knows which.
+    Peer(IntroductionKey),
+}
+
+impl Origin {
+    /// The tracker, if it is one.
+    pub(super) fn tracker(&self) -> Option<&str> {
+        match self {
+            Self::Tracker(url) | Self::Node(url) => Some(url),
+            Self::Peer(_) => None,
+        }
+    }
 }
 
 struct Entry {
@@ -100,24 +115,23 @@ impl Conns {
     }
 
     /// Begins an offer.
-    pub(super) fn offer(&mut self, url: &str, info_hash: InfoHash, for_node: bool) -> Conn {
-        let origin = Origin { url: url.to_owned(), for_node };
+    pub(super) fn offer(&mut self, origin: Origin, info_hash: InfoHash) -> Conn {
         let ready = Ready { info_hash, direction: Direction::Offered, max_message: DEFAULT_MESSAGE };
         self.insert(origin, Stage::Drafting, ready, Time::NEVER)
     }
 
-    /// Connections with the node behind the tracker, open or on their way.
-    pub(super) fn with_node(&self, url: &str, info_hash: InfoHash) -> usize {
-        let is_one = |entry: &&Entry| {
-            entry.ready.info_hash == info_hash && entry.origin.for_node && entry.origin.url == url
-        };
+    /// Connections of this origin, open or on their way.
+    pub(super) fn count(&self, origin: &Origin, info_hash: InfoHash) -> usize {
+        let is_one = |entry: &&Entry| entry.ready.info_hash == info_hash && entry.origin == *origin;
         self.all.values().filter(is_one).count()
     }
 
     /// Offers of ours that nobody has answered.
     pub(super) fn unanswered(&self, url: &str, info_hash: InfoHash) -> Vec<Conn> {
         let is_one = |entry: &Entry| {
-            entry.stage.is_offer() && entry.ready.info_hash == info_hash && entry.origin.url == url
+            entry.stage.is_offer()
+                && entry.ready.info_hash == info_hash
+                && entry.origin.tracker() == Some(url)
         };
         self.all.iter().filter(|(_, entry)| is_one(entry)).map(|(conn, _)| *conn).collect()
     }
@@ -131,15 +145,14 @@ impl Conns {
     pub(super) fn answer(
         &mut self,
         now: Time,
-        url: &str,
+        origin: Origin,
         info_hash: InfoHash,
-        to_peer_id: PeerId,
-        offer: &Offer,
+        to: Option<Offerer>,
+        sdp: &str,
     ) -> Conn {
-        let stage = Stage::Answering { to_peer_id, offer_id: offer.id };
-        let max_message = max_message(&offer.sdp);
+        let max_message = max_message(sdp);
         let ready = Ready { info_hash, direction: Direction::Accepted, max_message };
-        self.insert(Origin { url: url.to_owned(), for_node: false }, stage, ready, now + DRAFT_LIFE)
+        self.insert(origin, Stage::Answering(to), ready, now + DRAFT_LIFE)
     }
 
     /// Our offer goes out now.
@@ -162,22 +175,34 @@ impl Conns {
     ) -> Option<Conn> {
         let (conn, entry) = self.all.iter_mut().find(|(_, entry)| {
             entry.ready.info_hash == info_hash
-                && entry.origin.url == url
+                && entry.origin.tracker() == Some(url)
                 && entry.stage == Stage::Offered { offer_id: answer.id }
         })?;
-        entry.stage = Stage::Connecting;
-        entry.ready.max_message = max_message(&answer.sdp);
-        entry.deadline = now + CONNECT_LIFE;
+        entry.connecting(now, &answer.sdp);
         Some(*conn)
     }
 
-    /// Our answer is described: through which tracker it goes, for which torrent, to whom, and to which of his offers.
-    pub(super) fn answered(&mut self, now: Time, conn: Conn) -> Option<(String, InfoHash, PeerId, OfferId)> {
+    /// An answer came through a peer.
+    pub(super) fn accept_introduced(
+        &mut self,
+        now: Time,
+        key: IntroductionKey,
+        answer: &str,
+    ) -> Option<Conn> {
+        let is_it =
+            |entry: &Entry| entry.origin == Origin::Peer(key) && matches!(entry.stage, Stage::Offered { .. });
+        let (conn, entry) = self.all.iter_mut().find(|(_, entry)| is_it(entry))?;
+        entry.connecting(now, answer);
+        Some(*conn)
+    }
+
+    /// Our answer is described: by which way it goes, for which torrent, to whom, and to which of his offers.
+    pub(super) fn answered(&mut self, now: Time, conn: Conn) -> Option<(Origin, InfoHash, Option<Offerer>)> {
         let entry = self.all.get_mut(&conn)?;
-        let Stage::Answering { to_peer_id, offer_id } = entry.stage else { return None };
+        let Stage::Answering(to) = entry.stage else { return None };
         entry.deadline = now + CONNECT_LIFE;
         entry.stage = Stage::Connecting;
-        Some((entry.origin.url.clone(), entry.ready.info_hash, to_peer_id, offer_id))
+        Some((entry.origin.clone(), entry.ready.info_hash, to))
     }
 
     /// The channel opened.
@@ -205,9 +230,17 @@ impl Conns {
 
     /// Connections that cannot come about without this tracker.
     pub(super) fn of_tracker(&self, tracker: &str) -> Vec<Conn> {
-        let needs = |entry: &Entry| {
-            entry.origin.url == tracker && !matches!(entry.stage, Stage::Connecting | Stage::Open)
-        };
+        self.on_their_way(|origin| origin.tracker() == Some(tracker))
+    }
+
+    /// Connections that cannot come about without this introduction.
+    pub(super) fn of_peer(&self, key: IntroductionKey) -> Vec<Conn> {
+        self.on_their_way(|origin| *origin == Origin::Peer(key))
+    }
+
+    fn on_their_way(&self, is_one: impl Fn(&Origin) -> bool) -> Vec<Conn> {
+        let needs =
+            |entry: &Entry| is_one(&entry.origin) && !matches!(entry.stage, Stage::Connecting | Stage::Open);
         self.all.iter().filter(|(_, entry)| needs(entry)).map(|(conn, _)| *conn).collect()
     }
 
@@ -216,6 +249,15 @@ impl Conns {
         let conn = Conn(self.next);
         self.all.insert(conn, Entry { origin, stage, ready, deadline });
         conn
+    }
+}
+
+impl Entry {
+    /// Both sides are described now.
+    fn connecting(&mut self, now: Time, answer: &str) {
+        self.stage = Stage::Connecting;
+        self.ready.max_message = max_message(answer);
+        self.deadline = now + CONNECT_LIFE;
     }
 }
 
@@ -244,7 +286,7 @@ mod tests {
         let mut conns = Conns::default();
         let hash = InfoHash([1; 20]);
         for _ in 0..MAX_COUNTED {
-            let conn = conns.offer("ws://a", hash, false);
+            let conn = conns.offer(Origin::Tracker("ws://a".into()), hash);
             conns.closed(Time::from_secs(1), conn);
         }
         assert_eq!(conns.allowance(Time::from_secs(2)), 0);

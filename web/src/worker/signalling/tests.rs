@@ -1,8 +1,9 @@
 //! Rules of introductions, with a tracker made of messages.
 
 use super::*;
-use anatomic_engine::TorrentKey;
-use anatomic_wire::tracker::websocket::{Action, Refusal};
+use crate::protocol::rtc::Gathering;
+use anatomic_engine::{Direction, TorrentKey};
+use anatomic_wire::tracker::websocket::{Action, Refusal, WsAnnounce};
 
 const URL: &str = "ws://tracker/announce";
 const HASH: InfoHash = InfoHash([7; 20]);
@@ -304,4 +305,77 @@ fn a_socket_opened_early_for_nobody_is_closed() {
     effects(&mut signalling);
     signalling.tick(NOW + NEEDED_WITHIN);
     assert_eq!(effects(&mut signalling), [Effect::Disconnect(URL.into())]);
+}
+
+// ---- introductions by peers
+
+const PEER: IntroductionKey = IntroductionKey::from_u64(7);
+
+#[test]
+fn an_offer_for_a_peer_s_peer_goes_to_the_engine_and_its_answer_connects() {
+    let mut signalling = signalling();
+    signalling.introduce(NOW, PEER, HASH, Step::Offer);
+    let wanted = conns(&effects(&mut signalling));
+    let [(conn, Gathering::Thorough)] = wanted[..] else { panic!("{wanted:?}") };
+    signalling.described(NOW, conn, "v=0\r\n".into());
+    assert_eq!(effects(&mut signalling), [Effect::Described(PEER, Some("v=0\r\n".into()))]);
+    for times in [1, 0] {
+        let sdp = "v=0\r\na=max-message-size:1000\r\n".to_owned();
+        signalling.introduce(NOW, PEER, HASH, Step::Accept(sdp));
+        assert_eq!(effects(&mut signalling).len(), times, "an offer is answered once");
+    }
+    assert_eq!(signalling.connected(conn).map(|ready| ready.max_message), Some(1000));
+    signalling.introduce(NOW, PEER, HASH, Step::Drop);
+    assert_eq!(effects(&mut signalling), [], "what is open needs no introduction any more");
+}
+
+#[test]
+fn a_peer_s_peer_is_answered_through_the_engine() {
+    let mut signalling = signalling();
+    signalling.introduce(NOW, PEER, HASH, Step::Answer("v=0\r\n".into()));
+    let asked = effects(&mut signalling);
+    let [Effect::Rtc(RtcCommand::Answer { conn, .. })] = asked.as_slice() else { panic!("{asked:?}") };
+    signalling.described(NOW, *conn, "v=0\r\nanswer\r\n".into());
+    assert_eq!(effects(&mut signalling), [Effect::Described(PEER, Some("v=0\r\nanswer\r\n".into()))]);
+    assert_eq!(signalling.connected(*conn).map(|ready| ready.direction), Some(Direction::Accepted));
+}
+
+#[test]
+fn the_engine_hears_of_an_offer_that_cannot_be_made_and_may_give_one_up() {
+    let mut signalling = signalling();
+    signalling.introduce(NOW, PEER, HASH, Step::Offer);
+    let wanted = conns(&effects(&mut signalling));
+    signalling.closed(NOW, wanted[0].0);
+    assert_eq!(effects(&mut signalling), [Effect::Described(PEER, None)]);
+    signalling.introduce(NOW, PEER, HASH, Step::Offer);
+    let wanted = conns(&effects(&mut signalling));
+    signalling.introduce(NOW, PEER, HASH, Step::Drop);
+    assert_eq!(effects(&mut signalling), [Effect::Rtc(RtcCommand::Close(wanted[0].0))]);
+    for _ in 0..100 {
+        signalling.introduce(NOW, PEER, HASH, Step::Offer);
+    }
+    let told = effects(&mut signalling);
+    assert_eq!(conns(&told).len(), 24, "as many as other offers");
+    assert_eq!(told.last(), Some(&Effect::Described(PEER, None)));
+}
+
+#[test]
+fn a_lost_tracker_takes_no_introduction_with_it() {
+    let (mut signalling, _) = announced();
+    signalling.introduce(NOW, PEER, HASH, Step::Offer);
+    effects(&mut signalling);
+    signalling.lost(NOW, URL);
+    assert_eq!(effects(&mut signalling).iter().filter(|e| matches!(e, Effect::Rtc(_))).count(), 5);
+    assert_eq!(signalling.drafts.len(), 1);
+}
+
+#[test]
+fn without_a_tracker_a_connection_is_not_given_up_for_a_moment_s_silence() {
+    let (mut signalling, _) = announced();
+    signalling.introduce(NOW, PEER, HASH, Step::Answer("v=0\r\n".into()));
+    let asked = effects(&mut signalling);
+    let [Effect::Rtc(RtcCommand::Answer { conn, .. })] = asked.as_slice() else { panic!("{asked:?}") };
+    assert!(signalling.can_replace(*conn));
+    signalling.lost(NOW, URL);
+    assert!(!signalling.can_replace(*conn));
 }
