@@ -326,7 +326,6 @@ async fn what_a_running_process_answers_is_what_the_document_says() {
         torrent: Some(file),
         name: Some("walk".into()),
         length: Some(5),
-        listing: Listing::Listed,
     };
     walk.post(&api("/receipts"), host, &handover, 200).await;
     walk.post(&api("/receipts"), &node.url, &handover, 404).await;
@@ -388,13 +387,7 @@ async fn what_a_running_process_answers_is_what_the_document_says() {
     }
     // The node's receipt leads here: a supernode that tracks nothing sends clients on.
     walk.post(&api("/nodes"), &supernode.url, &json!({"url": host}), 200).await;
-    let handover = Handover {
-        receipts: vec![receipt],
-        torrent: None,
-        name: None,
-        length: None,
-        listing: Listing::Listed,
-    };
+    let handover = Handover { receipts: vec![receipt], torrent: None, name: None, length: None };
     walk.post(&api("/receipts"), &supernode.url, &handover, 200).await;
     let query = format!("info_hash={raw_hash}&peer_id=-XX0001-abcdefghijkl&port=7000&left=0");
     walk.get("/announce", &format!("{}/announce?{query}", supernode.url), 302).await;

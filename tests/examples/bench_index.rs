@@ -79,7 +79,7 @@ async fn main() {
         let hashes: Vec<InfoHash> = batch.iter().map(|(hash, ..)| *hash).collect();
         let start = Instant::now();
         let entries = batch.into_iter().map(|(hash, bytes, name)| Entry {
-            row: TorrentRow::claimed(hash, None, Some(name), Some(1), Listing::Listed),
+            row: TorrentRow::claimed(hash, None, Some(name), Some(1)),
             receipts: vec![Signed::from_bytes(&bytes).expect("it was signed just now")],
         });
         index.put(entries.collect(), now()).await.expect("the index takes it");

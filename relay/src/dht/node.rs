@@ -41,7 +41,7 @@ pub async fn serve(dht: Dht, planting: Arc<Planting>, bridge: Bridge) {
         if let Some(tcp) = bridge.tcp() {
             let open = planting.list().into_iter().filter(|planted| {
                 let private = planted.metainfo.as_ref().is_none_or(|metainfo| metainfo.is_private());
-                planted.listing == Listing::Listed && !private && !planting.is_blocked(&planted.info_hash)
+                planted.listing() == Listing::Listed && !private && !planting.is_blocked(&planted.info_hash)
             });
             let due = due(open.map(|planted| planted.info_hash), &mut announced, ANNOUNCE);
             let announces = due.into_iter().map(|info_hash| {

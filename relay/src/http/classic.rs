@@ -114,13 +114,7 @@ async fn vouch(app: &Arc<App>, info_hash: InfoHash) -> Result<(), String> {
         .await
         .map_err(|_| "the node failed; its log says why".to_owned())?
         .map_err(|problem| problem.detail)?;
-    let handover = Handover {
-        receipts: vec![planted.receipt],
-        torrent: None,
-        name: None,
-        length: None,
-        listing: Listing::Listed,
-    };
+    let handover = Handover { receipts: vec![planted.receipt], torrent: None, name: None, length: None };
     if let Some(supernode) = &app.supernode {
         supernode.hand_over(handover.clone()).await.map_err(|problem| problem.detail)?;
     }
@@ -171,7 +165,7 @@ pub async fn request(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> 
     let mut hashes: Vec<String> = planting
         .list()
         .iter()
-        .filter(|planted| planted.listing == Listing::Listed)
+        .filter(|planted| planted.listing() == Listing::Listed)
         .map(|planted| planted.info_hash.to_string())
         .collect();
     hashes.sort_unstable();
@@ -279,7 +273,7 @@ pub(super) fn whole_scrape(app: &App) -> Option<Response> {
     let listed = planting.list();
     let files = listed
         .iter()
-        .filter(|planted| planted.listing == Listing::Listed)
+        .filter(|planted| planted.listing() == Listing::Listed)
         .take(MAX_REQUEST)
         .map(|planted| (planted.info_hash, tracker.swarms.counts(&planted.info_hash)))
         .collect();

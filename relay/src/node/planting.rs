@@ -39,8 +39,6 @@ pub struct PlantedTorrent {
     pub metainfo: Option<Arc<Metainfo>>,
     /// What is known besides: name, length, foreign trackers, web seeds.
     pub magnet: Magnet,
-    /// Whether search may find it.
-    pub listing: Listing,
     /// One for each planter.
     pub receipts: Vec<Signed<Receipt>>,
     /// What the planters signed; a new sister is shown it.
@@ -54,6 +52,12 @@ pub struct PlantedTorrent {
 }
 
 impl PlantedTorrent {
+    /// Whether search may find it.
+    #[must_use]
+    pub fn listing(&self) -> Listing {
+        Receipt::listing(self.receipts.iter().map(std::ops::Deref::deref))
+    }
+
     /// When the last lease ends.
     #[must_use]
     pub fn expires(&self) -> UnixTime {
@@ -367,7 +371,6 @@ impl Planting {
             info_hash_v2: receipt.info_hash_v2,
             metainfo: None,
             magnet: Magnet::new(info_hash),
-            listing: receipt.listing,
             receipts: Vec::new(),
             claims: Vec::new(),
             alive: now,
@@ -389,10 +392,6 @@ impl Planting {
         torrent.receipts.retain(|other| other.planter != receipt.planter && other.check_time(now).is_ok());
         if torrent.receipts.len() >= MAX_PLANTERS {
             return Err(Problem::new(codes::FULL, "this torrent has as many planters as a node remembers"));
-        }
-        // One planter who wants it hidden is enough.
-        if receipt.listing == Listing::Unlisted {
-            torrent.listing = Listing::Unlisted;
         }
         torrent.receipts.push(receipt.clone());
         torrent.claims.retain(|other| {

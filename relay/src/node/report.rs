@@ -180,7 +180,7 @@ impl Reporter {
                 }
                 told.push(*hash);
                 let Some(torrent) = self.planting.get(hash) else { continue };
-                if torrent.receipts.is_empty() || (torrent.listing == Listing::Unlisted && !desk.named) {
+                if torrent.receipts.is_empty() || (torrent.listing() == Listing::Unlisted && !desk.named) {
                     continue;
                 }
                 let file = torrent.metainfo.as_ref().map(|metainfo| TorrentFile(metainfo.to_torrent()));
@@ -190,7 +190,6 @@ impl Reporter {
                     torrent: file,
                     name: torrent.magnet.name.clone(),
                     length: torrent.magnet.length,
-                    listing: torrent.listing,
                 });
             }
             if !handovers.is_empty() {
@@ -213,7 +212,7 @@ impl Reporter {
         let now = Instant::now();
         let mut swarms = Vec::new();
         for torrent in self.planting.list() {
-            if torrent.listing == Listing::Unlisted {
+            if torrent.listing() == Listing::Unlisted {
                 continue;
             }
             let (tabs, classic) = self.tracker.swarms.kinds(&torrent.info_hash);

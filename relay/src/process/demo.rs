@@ -59,13 +59,7 @@ async fn plant(app: &App, metainfo: &Metainfo) -> Result<String, String> {
     let planted = planting.plant(request).map_err(|problem| problem.to_string())?;
     let mut supernodes = app.about.supernodes.clone();
     if let Some(supernode) = &app.supernode {
-        let handover = Handover {
-            receipts: vec![planted.receipt],
-            torrent,
-            name: None,
-            length: None,
-            listing: Listing::Listed,
-        };
+        let handover = Handover { receipts: vec![planted.receipt], torrent, name: None, length: None };
         supernode.hand_over(handover).await.map_err(|problem| problem.to_string())?;
         supernodes.insert(0, app.about.url.clone());
     }

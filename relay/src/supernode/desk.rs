@@ -9,7 +9,7 @@ use anatomic_mesh::api::{
     Handover, Indexed, Problem, RefusedReceipt, Report, Reported, TorrentFile, WithdrawRequest, codes,
 };
 use anatomic_mesh::signed::MAX_DRIFT;
-use anatomic_mesh::{Key, Listing, Receipt, Signed};
+use anatomic_mesh::{Key, Receipt, Signed};
 use tracing::info;
 
 /// Most receipts of one handover.
@@ -27,23 +27,15 @@ fn entry(
         return Err(Problem::new(codes::MALFORMED, "there is no receipt"));
     };
     let info_hash = first.info_hash;
-    let hidden = receipts.iter().any(|receipt| receipt.listing == Listing::Unlisted);
-    let listing = if hidden { Listing::Unlisted } else { handover.listing };
     let row = match torrent {
-        None => TorrentRow::claimed(
-            info_hash,
-            first.info_hash_v2,
-            handover.name.clone(),
-            handover.length,
-            listing,
-        ),
+        None => TorrentRow::claimed(info_hash, first.info_hash_v2, handover.name.clone(), handover.length),
         Some(file) => {
             let metainfo =
                 Metainfo::from_torrent(&file.0).map_err(|error| Problem::new(codes::TORRENT, error))?;
             if metainfo.info_hash() != info_hash {
                 return Err(Problem::new(codes::TORRENT, "the torrent is not the one of the receipts"));
             }
-            TorrentRow::of(&metainfo, listing)
+            TorrentRow::of(&metainfo)
         }
     };
     Ok(Entry { row, receipts })

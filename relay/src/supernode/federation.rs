@@ -81,15 +81,11 @@ fn receipt(entry: &FeedEntry, now: UnixTime) -> Option<Entry> {
             if metainfo.info_hash() != receipt.info_hash {
                 return None;
             }
-            TorrentRow::of(&metainfo, receipt.listing)
+            TorrentRow::of(&metainfo)
         }
-        None => TorrentRow::claimed(
-            receipt.info_hash,
-            receipt.info_hash_v2,
-            entry.name.clone(),
-            entry.length,
-            receipt.listing,
-        ),
+        None => {
+            TorrentRow::claimed(receipt.info_hash, receipt.info_hash_v2, entry.name.clone(), entry.length)
+        }
     };
     Some(Entry { row, receipts: vec![receipt] })
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::node::clock;
 use anatomic_mesh::api::{Announce, FeedKind, Handover, Planting, TorrentFile, WithdrawRequest};
 use anatomic_mesh::counts::{Counts, Peers, SwarmCount};
-use anatomic_mesh::{Identity, Listing, Withdrawal};
+use anatomic_mesh::{Identity, Listing, Reach, Withdrawal};
 use std::path::PathBuf;
 
 struct Bed {
@@ -79,7 +79,6 @@ fn handover(receipts: Vec<Signed<Receipt>>, torrent: Option<&Metainfo>) -> Hando
         torrent: torrent.map(|torrent| TorrentFile(torrent.to_torrent())),
         name: Some("claimed".into()),
         length: None,
-        listing: Listing::Listed,
     }
 }
 
@@ -229,14 +228,24 @@ fn counts(
 
 /// Plants a torrent of that name on node 1.
 async fn planted(bed: &Bed, hash: InfoHash, name: &str, listing: Listing) {
+    planted_by(bed, &Identity::from_seed([99; 32]), clock::now(), hash, name, listing).await;
+}
+
+async fn planted_by(
+    bed: &Bed,
+    planter: &Identity,
+    now: UnixTime,
+    hash: InfoHash,
+    name: &str,
+    listing: Listing,
+) {
     let (identity, entry) = node(1);
-    let now = clock::now();
     let receipt = Receipt {
         info_hash: hash,
         info_hash_v2: None,
         node: identity.key(),
         url: entry.url,
-        planter: Identity::from_seed([99; 32]).key(),
+        planter: planter.key(),
         sisters: vec![],
         listing,
         issued: now,
@@ -244,13 +253,7 @@ async fn planted(bed: &Bed, hash: InfoHash, name: &str, listing: Listing) {
         expires: now.plus(1_000),
     };
     let receipts = vec![Signed::new(receipt, &identity).unwrap()];
-    let handover = Handover {
-        receipts,
-        torrent: None,
-        name: Some(name.into()),
-        length: Some(7),
-        listing: Listing::Listed,
-    };
+    let handover = Handover { receipts, torrent: None, name: Some(name.into()), length: Some(7) };
     bed.supernode.hand_over(handover).await.unwrap();
 }
 
@@ -297,6 +300,38 @@ async fn an_unlisted_torrent_is_found_by_its_link_alone() {
     assert!(bed.supernode.redirect(&hash, None).await.unwrap().is_some());
     let counts = counts(&identity, hash, 1, clock::now(), Some(0));
     assert_eq!(bed.supernode.index.put_counts(&counts, clock::now()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn each_planter_hides_what_they_alone_planted_and_nobody_what_another_one_shows() {
+    let bed = Bed::new("hiding").await;
+    let (_, entry) = node(1);
+    bed.supernode.list(&entry).await.unwrap();
+    let (hash, now) = (InfoHash([5; 20]), clock::now());
+    let [one, other] = [1, 2].map(|seed| Identity::from_seed([seed; 32]));
+    let plant = async |planter: &Identity, later: u64, listing| {
+        planted_by(&bed, planter, now.plus(later), hash, "secret garden", listing).await;
+        found(&bed, "garden").await.len()
+    };
+    assert_eq!(plant(&one, 0, Listing::Listed).await, 1);
+    assert_eq!(plant(&other, 0, Listing::Unlisted).await, 1, "a stranger does not hide it");
+    assert_eq!(plant(&one, 1, Listing::Unlisted).await, 0, "its planter does");
+    assert_eq!(plant(&one, 0, Listing::Listed).await, 0, "an old receipt brings nothing back");
+    assert_eq!(plant(&other, 1, Listing::Listed).await, 1);
+    let withdrawal = Withdrawal {
+        info_hash: hash,
+        node: entry.key,
+        planter: other.key(),
+        reach: Reach::Everywhere,
+        issued: now.plus(2),
+        at: None,
+    };
+    bed.supernode.index.withdraw(&Signed::new(withdrawal, &other).unwrap()).await.unwrap();
+    assert_eq!(found(&bed, "garden").await.len(), 0, "the one who showed it took it back");
+    assert_eq!(plant(&other, 3, Listing::Listed).await, 1);
+    // Both leases end 1,000 s after they began: first that of the one who hides it.
+    bed.supernode.index.prune(now.plus(1_002)).await.unwrap();
+    assert_eq!(found(&bed, "garden").await.len(), 1);
 }
 
 #[tokio::test]

@@ -525,13 +525,8 @@ impl Planter {
                 }
                 Subject::Magnet(_) => None,
             };
-            let handover = Handover {
-                receipts: receipts.clone(),
-                torrent,
-                name: magnet.name,
-                length: magnet.length,
-                listing: self.wish.listing,
-            };
+            let handover =
+                Handover { receipts: receipts.clone(), torrent, name: magnet.name, length: magnet.length };
             self.telling += 1;
             self.outputs.push_back(Output::HandOver { supernode, handover: Box::new(handover) });
         }

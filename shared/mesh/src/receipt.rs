@@ -46,6 +46,20 @@ impl Receipt {
         self.claimed.unwrap_or(self.issued)
     }
 
+    /// Whether search may find a torrent of which these are the receipts: not if each of its planters marked one of theirs
+    /// unlisted. So each hides what they alone planted, and nobody what another one shows.
+    #[must_use]
+    pub fn listing<'a>(receipts: impl Iterator<Item = &'a Self> + Clone) -> Listing {
+        let hidden = |planter: &Key| {
+            receipts
+                .clone()
+                .any(|receipt| receipt.planter == *planter && receipt.listing == Listing::Unlisted)
+        };
+        let none_shown = receipts.clone().all(|receipt| hidden(&receipt.planter));
+        let some = receipts.clone().next().is_some();
+        if some && none_shown { Listing::Unlisted } else { Listing::Listed }
+    }
+
     /// Checks that the lease runs at `now`. The node's clock may be ahead by [`MAX_DRIFT`].
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use anatomic_core::{InfoHash, Magnet, Metainfo};
 use anatomic_mesh::api::Problem;
 use anatomic_mesh::fleet::Planted;
 use anatomic_mesh::fleet::message::{Digest, MAX_TORRENT};
-use anatomic_mesh::{Claim, Key, Listing, Receipt, Signed, UnixTime};
+use anatomic_mesh::{Claim, Key, Receipt, Signed, UnixTime};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -81,7 +81,6 @@ impl Planting {
         let file = torrent.metainfo.as_ref().map(|metainfo| metainfo.to_torrent());
         Some(Planted {
             magnet: torrent.magnet.to_string(),
-            listing: torrent.listing,
             alive: torrent.alive,
             receipts: torrent.receipts.iter().map(|receipt| receipt.as_bytes().to_vec()).collect(),
             claims: torrent.claims.iter().map(|claim| claim.as_bytes().to_vec()).collect(),
@@ -100,7 +99,6 @@ impl Planting {
                 part.extend(receipt.issued.0.to_be_bytes());
                 part
             }));
-            parts.extend((torrent.listing == Listing::Unlisted).then(|| vec![1]));
             let small = |metainfo: &Arc<Metainfo>| metainfo.to_torrent().len() <= MAX_TORRENT;
             parts.extend(torrent.metainfo.as_ref().is_some_and(small).then(|| vec![2]));
         }
@@ -193,7 +191,6 @@ impl Planting {
                 info_hash_v2: receipts.iter().find_map(|receipt| receipt.info_hash_v2),
                 metainfo: None,
                 magnet: Magnet::new(info_hash),
-                listing: Listing::Listed,
                 receipts: Vec::new(),
                 claims: Vec::new(),
                 alive: told.alive.min(now),
@@ -217,9 +214,6 @@ impl Planting {
             torrent.info_hash_v2 = metainfo.info_hash_v2();
             torrent.metainfo = Some(Arc::new(metainfo));
         }
-        if told.listing == Listing::Unlisted {
-            torrent.listing = Listing::Unlisted;
-        }
         torrent.receipts = receipts;
         for claim in told.claims.iter().filter_map(|bytes| Signed::<Claim>::from_bytes(bytes).ok()) {
             if claim.info_hash == info_hash
@@ -238,7 +232,7 @@ impl Planting {
         };
         let (metainfo, renewed) =
             (torrent.metainfo.is_some() && old.metainfo.is_none(), torrent.receipts != old.receipts);
-        if metainfo || renewed || torrent.listing != old.listing || torrent.magnet != old.magnet {
+        if metainfo || renewed || torrent.magnet != old.magnet {
             self.keep(torrent)?;
         }
         self.agree(&info_hash, told, agreed);
@@ -258,7 +252,7 @@ impl Planting {
             receipts.sort();
             let mut withdrawn = planted.withdrawn.clone();
             withdrawn.sort();
-            (receipts, withdrawn, planted.torrent.is_some(), planted.listing == Listing::Unlisted)
+            (receipts, withdrawn, planted.torrent.is_some())
         };
         if parts(&ours) == parts(told) {
             agreed(self.digest(info_hash));

@@ -4,7 +4,7 @@ use super::*;
 use crate::node::clock::{self, Clock};
 use crate::node::planting::Settings;
 use anatomic_mesh::api::{self, Limits, PlantRequest, WithdrawRequest};
-use anatomic_mesh::{Identity, Withdrawal};
+use anatomic_mesh::{Identity, Listing, Withdrawal};
 use std::path::PathBuf;
 use std::sync::Mutex;
 

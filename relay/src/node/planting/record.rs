@@ -5,7 +5,7 @@
 use super::PlantedTorrent;
 use crate::node::files::{self, Access};
 use anatomic_core::{InfoHash, Magnet, Metainfo};
-use anatomic_mesh::{Claim, Listing, Receipt, Signed, UnixTime};
+use anatomic_mesh::{Claim, Receipt, Signed, UnixTime};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -20,7 +20,6 @@ const VERSION: u32 = 1;
 struct Record {
     version: u32,
     magnet: String,
-    listing: Listing,
     alive: UnixTime,
     receipts: Vec<Signed<Receipt>>,
     #[serde(default)]
@@ -45,7 +44,6 @@ pub(super) fn save(folder: &Path, torrent: &PlantedTorrent) -> io::Result<()> {
     let record = Record {
         version: VERSION,
         magnet: torrent.magnet.to_string(),
-        listing: torrent.listing,
         alive: torrent.alive,
         receipts: torrent.receipts.clone(),
         claims: torrent.claims.clone(),
@@ -100,7 +98,6 @@ fn load(file: &Path) -> io::Result<PlantedTorrent> {
         info_hash_v2: magnet.info_hash_v2,
         metainfo,
         magnet,
-        listing: record.listing,
         receipts: record.receipts,
         claims: record.claims,
         helped: record.helped,

@@ -31,8 +31,9 @@ impl Index {
         for (kind, text) in [
             (
                 FeedKind::Receipt,
-                "SELECT seq, receipt, info_hash FROM receipts WHERE seq > $1 AND seq <= $2 AND unlisted = 0
-                 ORDER BY seq LIMIT $3",
+                "SELECT seq, receipt, info_hash FROM receipts WHERE seq > $1 AND seq <= $2 AND NOT EXISTS (
+                   SELECT 1 FROM torrents WHERE torrents.info_hash = receipts.info_hash AND torrents.unlisted = 1)
+                 AND unlisted = 0 ORDER BY seq LIMIT $3",
             ),
             (
                 FeedKind::Withdrawal,

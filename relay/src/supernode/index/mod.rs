@@ -6,6 +6,7 @@
 mod directory;
 mod feed;
 mod life;
+mod put;
 mod search;
 mod store;
 
@@ -15,13 +16,12 @@ pub use search::Row as SearchRow;
 use super::words::words;
 use crate::node::clock;
 use anatomic_core::{InfoHash, Metainfo, Sha256Hash};
-use anatomic_mesh::{Key, Listing, Reach, Receipt, Signed, UnixTime, Withdrawal};
-use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
-use std::collections::{HashMap, HashSet};
+use anatomic_mesh::{Reach, Receipt, Signed, UnixTime, Withdrawal};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use store::{Kind, Store, list, rows, rows_with, statement};
+use store::{Kind, Store};
 
 /// Rows of one statement.
 const CHUNK: usize = 200;
@@ -45,8 +45,6 @@ pub struct TorrentRow {
     pub files: Option<u64>,
     /// The torrent file.
     pub torrent: Option<Vec<u8>>,
-    /// Whether search may show it.
-    pub listing: Listing,
     /// What search compares.
     pub words: Vec<String>,
 }
@@ -54,7 +52,7 @@ pub struct TorrentRow {
 impl TorrentRow {
     /// What a torrent says of itself.
     #[must_use]
-    pub fn of(metainfo: &Metainfo, listing: Listing) -> Self {
+    pub fn of(metainfo: &Metainfo) -> Self {
         let paths: Vec<String> = metainfo.files().iter().map(|file| file.path.join("/")).collect();
         Self {
             info_hash: metainfo.info_hash(),
@@ -63,7 +61,6 @@ impl TorrentRow {
             length: Some(metainfo.geometry().length()),
             files: Some(metainfo.files().len() as u64),
             torrent: Some(metainfo.to_torrent()),
-            listing,
             words: words(std::iter::once(metainfo.name()).chain(paths.iter().map(String::as_str))),
         }
     }
@@ -75,11 +72,10 @@ impl TorrentRow {
         info_hash_v2: Option<Sha256Hash>,
         name: Option<String>,
         length: Option<u64>,
-        listing: Listing,
     ) -> Self {
         let name: Option<String> = name.map(|name| name.chars().take(300).collect());
         let words = words(name.as_deref());
-        Self { info_hash, info_hash_v2, name, length, files: None, torrent: None, listing, words }
+        Self { info_hash, info_hash_v2, name, length, files: None, torrent: None, words }
     }
 }
 
@@ -153,169 +149,6 @@ impl Index {
     #[must_use]
     pub const fn name(&self) -> [u8; 8] {
         self.name
-    }
-
-    /// Takes torrents and receipts in one transaction. What is known already stays where an entry says nothing; receipts
-    /// older than those known, or than a withdrawal, are left out.
-    ///
-    /// # Errors
-    /// When the index fails; nothing of it was taken then.
-    pub async fn put(&self, entries: Vec<Entry>, now: UnixTime) -> Result<(), sqlx::Error> {
-        let mut torrents: HashMap<InfoHash, TorrentRow> = HashMap::new();
-        let mut receipts: HashMap<(InfoHash, Key, Key), Signed<Receipt>> = HashMap::new();
-        let mut order = Vec::new();
-        for Entry { row, receipts: given } in entries {
-            for receipt in given {
-                let key = (receipt.info_hash, receipt.node, receipt.planter);
-                if receipts.get(&key).is_none_or(|other| other.issued < receipt.issued) {
-                    receipts.insert(key, receipt);
-                }
-            }
-            match torrents.get_mut(&row.info_hash) {
-                None => {
-                    order.push(row.info_hash);
-                    torrents.insert(row.info_hash, row);
-                }
-                Some(known) => {
-                    let unlisted = known.listing == Listing::Unlisted || row.listing == Listing::Unlisted;
-                    if known.torrent.is_none() && row.torrent.is_some() {
-                        *known = row;
-                    }
-                    if unlisted {
-                        known.listing = Listing::Unlisted;
-                    }
-                }
-            }
-        }
-        let known: Vec<TorrentRow> = order.iter().filter_map(|hash| torrents.remove(hash)).collect();
-        let mut receipts: Vec<Signed<Receipt>> = receipts.into_values().collect();
-        receipts.sort_by_key(|receipt| (receipt.info_hash.0, receipt.node, receipt.planter));
-        let (mut transaction, mut numbers) = self.store.write(receipts.len().max(1)).await?;
-        self.drop_withdrawn(&mut transaction, &mut receipts).await?;
-        let held: HashSet<InfoHash> = receipts.iter().map(|receipt| receipt.info_hash).collect();
-        let known: Vec<TorrentRow> = known.into_iter().filter(|row| held.contains(&row.info_hash)).collect();
-        for chunk in known.chunks(CHUNK) {
-            self.put_rows(&mut transaction, chunk, now).await?;
-        }
-        for chunk in receipts.chunks(CHUNK) {
-            let text = format!(
-                "INSERT INTO receipts (info_hash, node, planter, receipt, url, issued, expires, unlisted, seq) VALUES {}
-                 ON CONFLICT (info_hash, node, planter) DO UPDATE SET receipt = excluded.receipt, url = excluded.url,
-                   issued = excluded.issued, expires = excluded.expires, unlisted = excluded.unlisted, seq = excluded.seq
-                 WHERE excluded.issued > receipts.issued",
-                rows(chunk.len(), 9)
-            );
-            let mut query = statement(text);
-            for receipt in chunk {
-                query = query
-                    .bind(receipt.info_hash.0.to_vec())
-                    .bind(receipt.node.0.to_vec())
-                    .bind(receipt.planter.0.to_vec())
-                    .bind(receipt.as_bytes().to_vec())
-                    .bind(receipt.url.trim_end_matches('/').to_owned())
-                    .bind(seconds(receipt.issued))
-                    .bind(seconds(receipt.expires))
-                    .bind(i64::from(receipt.listing == Listing::Unlisted))
-                    .bind(numbers.next().unwrap_or(i64::MAX));
-            }
-            query.execute(&mut *transaction).await?;
-        }
-        transaction.commit().await
-    }
-
-    /// Leaves out receipts that their planter withdrew later.
-    async fn drop_withdrawn(
-        &self,
-        transaction: &mut Transaction<'static, Any>,
-        receipts: &mut Vec<Signed<Receipt>>,
-    ) -> Result<(), sqlx::Error> {
-        let mut withdrawn: HashMap<(Vec<u8>, Vec<u8>), i64> = HashMap::new();
-        for chunk in receipts.chunks(CHUNK) {
-            let text = format!(
-                "SELECT info_hash, planter, issued FROM withdrawals WHERE info_hash IN ({})",
-                list(1, chunk.len())
-            );
-            let query =
-                chunk.iter().fold(statement(text), |query, receipt| query.bind(receipt.info_hash.0.to_vec()));
-            for row in query.fetch_all(&mut **transaction).await? {
-                withdrawn.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
-            }
-        }
-        receipts.retain(|receipt| {
-            let key = (receipt.info_hash.0.to_vec(), receipt.planter.0.to_vec());
-            withdrawn.get(&key).is_none_or(|at| seconds(receipt.wished()) > *at)
-        });
-        Ok(())
-    }
-
-    async fn put_rows(
-        &self,
-        transaction: &mut Transaction<'static, Any>,
-        chunk: &[TorrentRow],
-        now: UnixTime,
-    ) -> Result<(), sqlx::Error> {
-        let postgres = self.store.kind == Kind::Postgres;
-        let values = rows_with(chunk.len(), 10, |column, number| match column {
-            9 if postgres => format!("array_to_tsvector(string_to_array(${number}, ' '))"),
-            _ => format!("${number}"),
-        });
-        let returning = if postgres { "info_hash" } else { "id, info_hash" };
-        // A proven name is not replaced by a claimed one: proven ones come with the torrent file.
-        let text = format!(
-            "INSERT INTO torrents (info_hash, info_hash_v2, name, length, files, proven, unlisted, added, life, words)
-             VALUES {values}
-             ON CONFLICT (info_hash) DO UPDATE SET
-               info_hash_v2 = COALESCE(excluded.info_hash_v2, torrents.info_hash_v2),
-               name = CASE WHEN excluded.proven = 1 OR torrents.name IS NULL THEN excluded.name ELSE torrents.name END,
-               length = CASE WHEN excluded.proven = 1 OR torrents.length IS NULL THEN excluded.length ELSE torrents.length END,
-               files = COALESCE(excluded.files, torrents.files),
-               words = CASE WHEN excluded.proven = 1 OR torrents.name IS NULL THEN excluded.words ELSE torrents.words END,
-               proven = CASE WHEN excluded.proven = 1 THEN 1 ELSE torrents.proven END,
-               unlisted = CASE WHEN excluded.unlisted = 1 THEN 1 ELSE torrents.unlisted END
-             RETURNING {returning}"
-        );
-        let mut query = statement(text);
-        for row in chunk {
-            query = query
-                .bind(row.info_hash.0.to_vec())
-                .bind(row.info_hash_v2.map(|hash| hash.to_vec()))
-                .bind(row.name.clone())
-                .bind(row.length.and_then(|length| i64::try_from(length).ok()))
-                .bind(row.files.and_then(|files| i64::try_from(files).ok()))
-                .bind(i64::from(row.torrent.is_some()))
-                .bind(i64::from(row.listing == Listing::Unlisted))
-                .bind(seconds(now))
-                // Ordered as if its last seed had gone so long ago that a day is left.
-                .bind(seconds(UnixTime(now.0.saturating_sub(DEAD_AFTER - AWAITED))))
-                .bind(if postgres { row.words.join(" ") } else { format!(" {} ", row.words.join(" ")) });
-        }
-        let ids = query.fetch_all(&mut **transaction).await?;
-        if !postgres {
-            let mut found: Vec<i64> = Vec::with_capacity(ids.len());
-            for row in &ids {
-                found.push(row.try_get(0)?);
-            }
-            // The words as they now are: a claimed name may have had to give way to a proven one.
-            let text = format!(
-                "INSERT OR REPLACE INTO search (rowid, words) SELECT id, words FROM torrents WHERE id IN ({})",
-                list(1, found.len())
-            );
-            let query = found.iter().fold(statement(text), |query, id| query.bind(*id));
-            query.execute(&mut **transaction).await?;
-        }
-        let files: Vec<(&InfoHash, &Vec<u8>)> =
-            chunk.iter().filter_map(|row| Some((&row.info_hash, row.torrent.as_ref()?))).collect();
-        if !files.is_empty() {
-            let text = format!(
-                "INSERT INTO torrent_files (info_hash, torrent) VALUES {} ON CONFLICT (info_hash) DO NOTHING",
-                rows(files.len(), 2)
-            );
-            let query = files.iter().fold(statement(text), |query, (hash, torrent)| {
-                query.bind(hash.0.to_vec()).bind((*torrent).clone())
-            });
-            query.execute(&mut **transaction).await?;
-        }
-        Ok(())
     }
 
     /// The torrent of that info-hash, without its file and words.
@@ -419,6 +252,7 @@ impl Index {
             }
         }
         self.drop_bare(&mut transaction, Some(&withdrawal.info_hash)).await?;
+        self.settle(&mut transaction, Some(&withdrawal.info_hash)).await?;
         transaction.commit().await?;
         Ok(gone > 0)
     }
@@ -474,6 +308,7 @@ impl Index {
             sqlx::query(text).bind(time).execute(&mut *transaction).await?;
         }
         self.drop_bare(&mut transaction, None).await?;
+        self.settle(&mut transaction, None).await?;
         transaction.commit().await
     }
 

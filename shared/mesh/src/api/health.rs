@@ -4,7 +4,7 @@
 
 use super::{Lookup, NodeEntry};
 use crate::counts::Peers;
-use crate::{Key, Listing, UnixTime, text};
+use crate::{Key, Listing, Receipt, UnixTime, text};
 use anatomic_core::InfoHash;
 use serde::{Deserialize, Serialize};
 
@@ -112,7 +112,9 @@ impl Health {
         let mut health = Self {
             info_hash,
             name: all.iter().find_map(|lookup| lookup.name.clone()),
-            listing: Listing::Listed,
+            listing: Receipt::listing(
+                all.iter().flat_map(|lookup| &lookup.receipts).map(std::ops::Deref::deref),
+            ),
             nodes: asked.iter().map(|(node, answer)| node_health(node, answer, &all, now)).collect(),
             healthy: 0,
             lease: None,
@@ -123,9 +125,6 @@ impl Health {
             planters: Vec::new(),
         };
         for receipt in all.iter().flat_map(|lookup| &lookup.receipts) {
-            if receipt.listing == Listing::Unlisted {
-                health.listing = Listing::Unlisted;
-            }
             if receipt.check_time(now).is_ok() && !health.planters.contains(&receipt.planter) {
                 health.planters.push(receipt.planter);
             }

@@ -2,7 +2,7 @@
 //!
 //! In what order it all happens is the planter's business.
 
-use crate::{Claim, Listing, Receipt, Signed, Withdrawal, text};
+use crate::{Claim, Receipt, Signed, Withdrawal, text};
 use anatomic_core::ids::to_hex;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -77,9 +77,6 @@ pub struct Handover {
     /// Its length in bytes, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<u64>,
-    /// Whether search may show it.
-    #[serde(default)]
-    pub listing: Listing,
 }
 
 /// A receipt that the supernode did not take.

@@ -3,7 +3,6 @@
 //! Formats only. Readers skip entries and kinds of messages that they do not know. The bus is trusted to carry only what
 //! processes of the fleet said, but a message of another version must not harm: everything is read within limits.
 
-use crate::claim::Listing;
 use crate::identity::Key;
 use crate::sharing::message::{SwarmNews, session_description, swarm_news, text};
 use crate::signed::{MAX_LENGTH, UnixTime, array};
@@ -46,8 +45,6 @@ pub type Digest = [u8; 8];
 pub struct Planted {
     /// The magnet: name, length, foreign trackers, web seeds.
     pub magnet: String,
-    /// Whether search may find it.
-    pub listing: Listing,
     /// When a peer was last seen in its swarm.
     pub alive: UnixTime,
     /// The receipts, signed by the fleet's key. Not yet verified.
@@ -290,7 +287,6 @@ impl Planted {
             ("c", Item::list(self.claims.iter().cloned())),
             ("w", withdrawn.into()),
         ];
-        entries.extend((self.listing == Listing::Unlisted).then_some(("u", Item::Integer(1))));
         entries.extend(self.torrent.as_deref().map(|torrent| ("m", torrent.into())));
         entries
     }
@@ -310,7 +306,6 @@ impl Planted {
         };
         Some(Self {
             magnet: text(root, "mag", MAX_MAGNET)?,
-            listing: if root.get(b"u").is_some() { Listing::Unlisted } else { Listing::Listed },
             alive: UnixTime(root.get(b"alive")?.as_uint()?),
             receipts: statements(root.get(b"r")?)?,
             claims: statements(root.get(b"c")?)?,

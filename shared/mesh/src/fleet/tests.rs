@@ -2,7 +2,6 @@
 
 use super::message::{Digest, Message, Planted, ProcessId, Said, Visit};
 use super::state::{Config, Fleet, Output};
-use crate::claim::Listing;
 use crate::identity::Key;
 use crate::sharing::contact::{Contact, Packed, SharedPeer};
 use crate::sharing::message::SwarmNews;
@@ -320,7 +319,6 @@ fn every_kind() -> Vec<Message> {
     let digest: Digest = [9; 8];
     let planted = Planted {
         magnet: "magnet:?xt=urn:btih:0101010101010101010101010101010101010101".into(),
-        listing: Listing::Unlisted,
         alive: UnixTime(1_700_000_000),
         receipts: vec![vec![1, 2], vec![3]],
         claims: vec![vec![4]],
