@@ -1,6 +1,7 @@
 //! The parts of the page, one file each.
 //!
 //! They draw [`crate::state`] and pass wishes on; no rule of BitTorrent, no call of a browser API that is not about drawing.
+//! What remembers something itself is a component; the rest are functions, which take less code.
 
 mod add;
 mod drop_zone;
@@ -23,17 +24,17 @@ mod wizard;
 pub use add::{Add, FileInputs};
 pub use drop_zone::DropZone;
 pub use files::Files;
-pub use health::Health;
-pub use icon::{Icon, Shape};
+pub use health::health;
+pub use icon::{Shape, icon};
 pub use link::Link;
-pub use notices::Notices;
-pub use peers::Peers;
-pub use pieces::Pieces;
+pub use notices::notices;
+pub use peers::peers;
+pub use pieces::pieces;
 pub use player::Player;
-pub use qr::Qr;
+pub use qr::qr;
 pub use remove::Remove;
 pub use search::Search;
-pub use settings::Settings;
-pub use torrent::Torrent;
-pub use why::WhyPanel;
+pub use settings::settings;
+pub use torrent::torrent;
+pub use why::explanation;
 pub use wizard::Wizard;

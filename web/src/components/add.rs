@@ -2,7 +2,7 @@
 //!
 //! What the text means is found out by the worker.
 
-use super::{Icon, Shape};
+use super::{Shape, icon};
 use crate::hooks::App;
 use crate::page::files;
 use crate::protocol::{Begin, Command, Origin};
@@ -113,7 +113,7 @@ pub fn FileInputs(props: &InputProps) -> Html {
     html! {
         <>
             <label class="pick">
-                <Icon shape={Shape::File} />{ "choose files" }
+                { icon(Shape::File) }{ "choose files" }
                 <input data-testid={format!("{}file-input", props.prefix)} type="file" multiple=true onchange={on_pick.clone()} />
             </label>
             { " or " }

@@ -3,7 +3,7 @@
 //! Bytes come from the service worker, which serves files still incomplete too, or straight from the browser's storage.
 
 use super::player::Kind;
-use super::{Icon, Player, Shape};
+use super::{Player, Shape, icon};
 use crate::hooks::App;
 use crate::page::{files, streaming};
 use crate::protocol::view::{File, Torrent};
@@ -152,13 +152,13 @@ fn row(props: &Props, file: &File, choosable: bool, playing: bool, on_play: Call
                     if kind.plays() {
                         <button class="plain" type="button" data-testid="play" aria-expanded={playing.to_string()} onclick={on_play}
                             aria-label={format!("{} {}", if kind == Kind::Image { "Show" } else { "Play" }, file.path)}>
-                            <Icon shape={if playing { Shape::Close } else { Shape::Play }} />{ if playing { "Close" } else if kind == Kind::Image { "Show" } else { "Play" } }
+                            { icon(if playing { Shape::Close } else { Shape::Play }) }{ if playing { "Close" } else if kind == Kind::Image { "Show" } else { "Play" } }
                         </button>
                     } else if kind == Kind::Document {
-                        <a class="plain" href={address.clone()} target="_blank" rel="noopener" aria-label={format!("Open {}", file.path)}><Icon shape={Shape::Open} />{ "Open" }</a>
+                        <a class="plain" href={address.clone()} target="_blank" rel="noopener" aria-label={format!("Open {}", file.path)}>{ icon(Shape::Open) }{ "Open" }</a>
                     }
                     <a class="plain" data-testid="save" href={format!("{address}?save")} onclick={on_save}
-                        aria-label={format!("Save {}", file.path)}><Icon shape={Shape::Save} />{ "Save" }</a>
+                        aria-label={format!("Save {}", file.path)}>{ icon(Shape::Save) }{ "Save" }</a>
                 </span>
             </div>
             if playing {

@@ -2,7 +2,7 @@
 //!
 //! Asked for when it is unfolded, not before: most people never look.
 
-use super::{Icon, Shape};
+use super::{Shape, icon};
 use crate::hooks::App;
 use crate::protocol::network::{Count, Health as Found, NodeHealth, StepState};
 use crate::protocol::view::{Planted, Torrent};
@@ -11,19 +11,8 @@ use crate::state::{Action, words};
 use web_sys::HtmlDetailsElement;
 use yew::prelude::*;
 
-/// What to draw.
-#[derive(Clone, PartialEq, Properties)]
-pub struct Props {
-    /// The page.
-    pub app: App,
-    /// Whose health.
-    pub torrent: Torrent,
-}
-
 /// Draws the folded view.
-#[function_component]
-pub fn Health(props: &Props) -> Html {
-    let (app, torrent) = (&props.app, &props.torrent);
+pub fn health(app: &App, torrent: &Torrent) -> Html {
     let asking = torrent.progress.planted == Planted::Asking;
     let wish = |command: Command| {
         let app = app.clone();
@@ -70,7 +59,7 @@ pub fn Health(props: &Props) -> Html {
                 <button type="button" data-testid="refresh" onclick={wish(Command::AskHealth(torrent.id.clone()))}>{ "Ask again" }</button>
                 if torrent.pieces > 0 {
                     <button type="button" data-testid="torrent-file" onclick={wish(Command::TorrentFile(torrent.id.clone()))}>
-                        <Icon shape={Shape::Save} />{ "Torrent file" }
+                        { icon(Shape::Save) }{ "Torrent file" }
                     </button>
                 }
             </div>

@@ -2,7 +2,7 @@
 //!
 //! Who made the link: the worker.
 
-use super::{Icon, Qr, Shape};
+use super::{Shape, icon, qr};
 use web_sys::HtmlInputElement;
 use yew::prelude::*;
 
@@ -54,12 +54,12 @@ pub fn Link(props: &Props) -> Html {
         <div class="link">
             <input ref={field} type="text" readonly=true value={props.link.clone()} aria-label={format!("Link to {}", props.name)} />
             <button type="button" data-testid="copy-link" onclick={on_copy}>
-                <Icon shape={Shape::Copy} /><span aria-live="polite">{ if *copied { "Copied" } else { "Copy link" } }</span>
+                { icon(Shape::Copy) }<span aria-live="polite">{ if *copied { "Copied" } else { "Copy link" } }</span>
             </button>
             <button type="button" data-testid="qr" aria-expanded={code.to_string()} onclick={on_code}>
-                <Icon shape={Shape::Code} />{ "QR code" }
+                { icon(Shape::Code) }{ "QR code" }
             </button>
-            if *code { <div class="code"><Qr text={props.link.clone()} name={props.name.clone()} /></div> }
+            if *code { <div class="code">{ qr(&props.link, &props.name) }</div> }
         </div>
     }
 }

@@ -2,24 +2,15 @@
 //!
 //! A torrent's own trouble is shown at the torrent.
 
-use super::{Icon, Shape};
+use super::{Shape, icon};
 use crate::hooks::App;
 use crate::page::focus;
 use crate::protocol::view::Level;
 use crate::state::Action;
 use yew::prelude::*;
 
-/// What the list needs.
-#[derive(Clone, PartialEq, Properties)]
-pub struct Props {
-    /// The page.
-    pub app: App,
-}
-
 /// Draws the notices.
-#[function_component]
-pub fn Notices(props: &Props) -> Html {
-    let app = &props.app;
+pub fn notices(app: &App) -> Html {
     html! {
         <div class="notices" aria-live="polite">
             { for app.notices.iter().map(|(number, notice)| {
@@ -37,7 +28,7 @@ pub fn Notices(props: &Props) -> Html {
                 html! {
                     <div key={*number} {class} {role}>
                         <p>{ &notice.text }</p>
-                        <button class="plain" type="button" aria-label="Dismiss" onclick={on_dismiss}><Icon shape={Shape::Close} /></button>
+                        <button class="plain" type="button" aria-label="Dismiss" onclick={on_dismiss}>{ icon(Shape::Close) }</button>
                     </div>
                 }
             }) }

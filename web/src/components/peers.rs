@@ -1,25 +1,17 @@
 //! The peers of a torrent, with the path that each one's bytes take.
 //!
-//! Only those connected; whom a tracker knows besides is for the explanation ([`super::WhyPanel`]).
+//! Only those connected; whom a tracker knows besides is for the explanation ([`super::explanation`]).
 
 use crate::protocol::view::{Path, Peer};
 use crate::state::words;
 use yew::prelude::*;
 
-/// What to draw.
-#[derive(Clone, PartialEq, Properties)]
-pub struct Props {
-    /// The peers.
-    pub peers: Vec<Peer>,
-}
-
 /// Draws the list.
-#[function_component]
-pub fn Peers(props: &Props) -> Html {
-    if props.peers.is_empty() {
+pub fn peers(peers: &[Peer]) -> Html {
+    if peers.is_empty() {
         return html! { <p class="hint">{ "Nobody connected." }</p> };
     }
-    html! { <ul class="peers">{ for props.peers.iter().map(peer) }</ul> }
+    html! { <ul class="peers">{ for peers.iter().map(peer) }</ul> }
 }
 
 fn peer(peer: &Peer) -> Html {

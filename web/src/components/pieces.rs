@@ -10,29 +10,19 @@ const COLUMNS: usize = 64;
 /// Width and height of a cell, gap included, in drawing units.
 const CELL: usize = 10;
 
-/// What to draw.
-#[derive(Clone, PartialEq, Properties)]
-pub struct Props {
-    /// How full each stretch of pieces is, a digit each: `0` none to `9` all.
-    pub map: AttrValue,
-    /// How many pieces there are, for people who hear the picture.
-    pub pieces: u32,
-}
-
-/// Draws the picture.
-#[function_component]
-pub fn Pieces(props: &Props) -> Html {
-    let cells = props.map.len();
+/// Draws the picture of `count` pieces. In `map` a digit says how full each stretch of them is: `0` none to `9` all.
+pub fn pieces(map: &str, count: u32) -> Html {
+    let cells = map.len();
     if cells == 0 {
         return Html::default();
     }
     let columns = cells.min(COLUMNS);
     let (width, height) = (columns * CELL, cells.div_ceil(COLUMNS) * CELL);
-    let label = format!("{} pieces, {}", props.pieces, words(&props.map));
+    let label = format!("{} pieces, {}", count, words(map));
     html! {
         <svg class="pieces" role="img" aria-label={label} viewBox={format!("0 0 {width} {height}")}
             style={format!("max-width:{}%", columns * 100 / COLUMNS)}>
-            { for shades(&props.map).into_iter().filter(|(_, path)| !path.is_empty()).map(|(shade, d)| html! {
+            { for shades(map).into_iter().filter(|(_, path)| !path.is_empty()).map(|(shade, d)| html! {
                 <path class={format!("shade-{shade}")} {d} />
             }) }
         </svg>

@@ -9,25 +9,15 @@ use yew::prelude::*;
 /// Light modules around the code, as its standard (ISO/IEC 18004) wants.
 const QUIET: i32 = 4;
 
-/// What to draw.
-#[derive(Clone, PartialEq, Properties)]
-pub struct Props {
-    /// What the code says.
-    pub text: AttrValue,
-    /// What it opens, for people who hear the page.
-    pub name: AttrValue,
-}
-
-/// Draws the code; says so if the text is too long for one.
-#[function_component]
-pub fn Qr(props: &Props) -> Html {
+/// Draws the code for `text`, which opens what is called `name`; says so if the text is too long for one.
+pub fn qr(text: &str, name: &str) -> Html {
     // The least error correction makes the least modules: a screen is not torn or stained.
-    let Ok(code) = QrCode::encode_text(&props.text, QrCodeEcc::Low) else {
+    let Ok(code) = QrCode::encode_text(text, QrCodeEcc::Low) else {
         return html! { <p class="hint" role="status">{ "This link is too long for a QR code. Copy it instead." }</p> };
     };
     let side = code.size() + 2 * QUIET;
     html! {
-        <svg class="qr" data-testid="qr-code" role="img" aria-label={format!("QR code of the link to {}", props.name)}
+        <svg class="qr" data-testid="qr-code" role="img" aria-label={format!("QR code of the link to {name}")}
             viewBox={format!("0 0 {side} {side}")} shape-rendering="crispEdges">
             <rect width="100%" height="100%" fill="#fff" /><path fill="#000" d={path(&code)} />
         </svg>

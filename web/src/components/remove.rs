@@ -2,7 +2,7 @@
 //!
 //! A modal dialog, so that nothing behind it can be reached meanwhile; Escape takes the question back.
 
-use super::{Icon, Shape};
+use super::{Shape, icon};
 use crate::hooks::App;
 use crate::page::focus;
 use crate::protocol::{Command, DataFate, Id};
@@ -50,7 +50,7 @@ pub fn Remove(props: &Props) -> Html {
     html! {
         <>
             <button class="plain" type="button" data-testid="remove" aria-haspopup="dialog" aria-label={format!("Remove {name}")}
-                onclick={ask}><Icon shape={Shape::Remove} /><span class="wide">{ "Remove" }</span></button>
+                onclick={ask}>{ icon(Shape::Remove) }<span class="wide">{ "Remove" }</span></button>
             <dialog ref={dialog.clone()} class="question" aria-labelledby={label.clone()}>
                 <h3 id={label}>{ format!("Remove {name}?") }</h3>
                 <p class="hint">{ "Files that are kept are found again when the torrent is added again." }</p>

@@ -2,24 +2,15 @@
 //!
 //! Folded away until asked for; changes take effect at once and survive a reload.
 
-use super::{Icon, Shape};
+use super::{Shape, icon};
 use crate::hooks::App;
 use crate::protocol::{Command, Limits};
 use crate::state::words;
 use web_sys::HtmlInputElement;
 use yew::prelude::*;
 
-/// What the settings need.
-#[derive(Clone, PartialEq, Properties)]
-pub struct Props {
-    /// The page.
-    pub app: App,
-}
-
 /// Draws the settings.
-#[function_component]
-pub fn Settings(props: &Props) -> Html {
-    let app = &props.app;
+pub fn settings(app: &App) -> Html {
     let field = |label: &'static str, value: Option<u64>, with: fn(Limits, Option<u64>) -> Limits| {
         let app = app.clone();
         let on_change = Callback::from(move |event: Event| {
@@ -37,7 +28,7 @@ pub fn Settings(props: &Props) -> Html {
     };
     html! {
         <details class="settings">
-            <summary><Icon shape={Shape::Settings} />{ "Settings" }</summary>
+            <summary>{ icon(Shape::Settings) }{ "Settings" }</summary>
             <div class="panel">
                 { field("Download at most", app.limits.download, |limits, download| Limits { download, ..limits }) }
                 { field("Upload at most", app.limits.upload, |limits, upload| Limits { upload, ..limits }) }

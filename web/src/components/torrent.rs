@@ -2,27 +2,15 @@
 //!
 //! Its attributes (`data-info-hash`, `data-state`, `data-progress`, `data-link`) are what scripts read.
 
-use super::{Files, Health, Icon, Link, Peers, Pieces, Remove, Shape, WhyPanel};
+use super::{Files, Link, Remove, Shape, explanation, health, icon, peers, pieces};
 use crate::hooks::App;
 use crate::protocol::Command;
 use crate::protocol::view::{self, State, TrackerStatus};
-use crate::state::why::why;
 use crate::state::{Action, words};
 use yew::prelude::*;
 
-/// What to draw.
-#[derive(Clone, PartialEq, Properties)]
-pub struct Props {
-    /// The page.
-    pub app: App,
-    /// The torrent.
-    pub torrent: view::Torrent,
-}
-
 /// Draws the torrent.
-#[function_component]
-pub fn Torrent(props: &Props) -> Html {
-    let (app, torrent) = (&props.app, &props.torrent);
+pub fn torrent(app: &App, torrent: &view::Torrent) -> Html {
     let progress = &torrent.progress;
     let open = !app.folded.contains(&torrent.id);
     let share = words::thousandths(progress.done, progress.wanted);
@@ -32,12 +20,12 @@ pub fn Torrent(props: &Props) -> Html {
         Callback::from(move |_: MouseEvent| app.act(Action::Toggle(id.clone())))
     };
     html! {
-        <article class="torrent" data-info-hash={torrent.id.0.clone()} data-state={progress.state.word()}
+        <article key={torrent.id.0.clone()} class="torrent" data-info-hash={torrent.id.0.clone()} data-state={progress.state.word()}
             data-progress={words::progress(progress)} data-link={torrent.link.clone()} aria-label={torrent.name.clone()}>
             <header>
                 <h2>
                     <button class="plain name" type="button" aria-expanded={open.to_string()} aria-controls={body.clone()} onclick={toggle}>
-                        <Icon shape={Shape::Fold} /><span>{ &torrent.name }</span>
+                        { icon(Shape::Fold) }<span>{ &torrent.name }</span>
                     </button>
                 </h2>
                 <span class="percent">{ if progress.wanted > 0 { words::percent(progress.done, progress.wanted) } else { String::new() } }</span>
@@ -47,9 +35,7 @@ pub fn Torrent(props: &Props) -> Html {
                 <div style={format!("width:{}.{}%", share / 10, share % 10)}></div>
             </div>
             <p class="summary">{ words::summary(torrent) }</p>
-            if let Some(why) = why(torrent, &app.host) {
-                <WhyPanel ..super::why::Props::new(app, &torrent.id, why, progress.state == State::Error) />
-            }
+            { explanation(app, torrent) }
             <div class="details" id={body} hidden={!open}>
                 if open { { details(app, torrent) } }
             </div>
@@ -70,7 +56,7 @@ fn actions(app: &App, torrent: &view::Torrent) -> Html {
     html! {
         <div class="actions">
             <button class="plain" type="button" data-testid={label.to_ascii_lowercase()} aria-label={format!("{label} {}", torrent.name)}
-                onclick={wish(command)}><Icon {shape} /><span class="wide">{ label }</span></button>
+                onclick={wish(command)}>{ icon(shape) }<span class="wide">{ label }</span></button>
             <Remove app={app.clone()} id={torrent.id.clone()} name={torrent.name.clone()} />
         </div>
     }
@@ -78,7 +64,7 @@ fn actions(app: &App, torrent: &view::Torrent) -> Html {
 
 fn details(app: &App, torrent: &view::Torrent) -> Html {
     let progress = &torrent.progress;
-    let map = progress.map.clone().unwrap_or_default();
+    let map = progress.map.as_deref().unwrap_or_default();
     html! {
         <>
             if !torrent.link.is_empty() {
@@ -90,15 +76,15 @@ fn details(app: &App, torrent: &view::Torrent) -> Html {
             if torrent.pieces > 0 {
                 <section>
                     <h3>{ format!("{} of {}", words::counted(torrent.pieces, "piece", "pieces"), words::bytes(torrent.piece_length.into())) }</h3>
-                    <Pieces {map} pieces={torrent.pieces} />
+                    { pieces(map, torrent.pieces) }
                 </section>
             }
             <section>
                 <h3>{ match progress.peers.len() { 0 => "Peers".into(), count => words::counted(count as u32, "peer", "peers") } }</h3>
-                <Peers peers={progress.peers.clone()} />
+                { peers(&progress.peers) }
             </section>
             if !torrent.private && !torrent.link.is_empty() {
-                <Health app={app.clone()} torrent={torrent.clone()} />
+                { health(app, torrent) }
             }
             <details class="facts">
                 <summary>{ "Trackers and totals" }</summary>

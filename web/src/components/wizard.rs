@@ -4,7 +4,7 @@
 //! chosen, and who replaces a node that fails, is the planter's business.
 
 use super::health::steps;
-use super::{FileInputs, Icon, Link, Notices, Shape};
+use super::{FileInputs, Link, Shape, icon, notices};
 use crate::hooks::App;
 use crate::protocol::network::{Offered, OfferedNode};
 use crate::protocol::view::{Planted, Torrent};
@@ -99,14 +99,14 @@ pub fn Wizard(props: &Props) -> Html {
         <dialog ref={dialog} class="wizard" data-testid="wizard" aria-labelledby="wizard-name" onclose={on_close}>
             <header>
                 <h2 id="wizard-name">{ "Plant step by step" }</h2>
-                <button class="plain" type="button" data-testid="wizard-close" aria-label="Close" onclick={close.clone()}><Icon shape={Shape::Close} /></button>
+                <button class="plain" type="button" data-testid="wizard-close" aria-label="Close" onclick={close.clone()}>{ icon(Shape::Close) }</button>
             </header>
             <ol class="stages" aria-label="Stages">
                 { for STAGES.iter().enumerate().map(|(index, (_, name))| html! {
                     <li class={classes!((index < number).then_some("past"))} aria-current={(index == number).then_some("step")}>{ *name }</li>
                 }) }
             </ol>
-            <Notices app={app.clone()} />
+            { notices(app) }
             <div class="body">
                 <h3 ref={heading} tabindex="-1" data-testid={format!("stage-{}", number + 1)}>{ title(at, torrent) }</h3>
                 { match (at, torrent) {
@@ -274,7 +274,7 @@ fn done(app: &App, torrent: &Torrent, close: &Callback<MouseEvent>) -> Html {
             <Link link={torrent.link.clone()} name={torrent.name.clone()} shown=true />
             <p class="actions">
                 if torrent.pieces > 0 {
-                    <button type="button" data-testid="wizard-torrent" onclick={on_file}><Icon shape={Shape::Save} />{ "Planted torrent" }</button>
+                    <button type="button" data-testid="wizard-torrent" onclick={on_file}>{ icon(Shape::Save) }{ "Planted torrent" }</button>
                 }
                 <button class="primary" type="button" data-testid="wizard-done" onclick={close.clone()}>{ "Done" }</button>
             </p>

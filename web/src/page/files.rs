@@ -5,6 +5,7 @@
 use super::Session;
 use crate::browser::reason;
 use crate::protocol::{Begin, Command, Plant};
+use anatomic_core::collections::BTreeMap;
 use js_sys::{Array, Function, Promise};
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -85,7 +86,7 @@ pub async fn take_dropped(
         }
         if entry.is_directory() {
             let inside = children(entry.unchecked_ref()).await.map_err(|error| reason(&error))?;
-            waiting.extend(inside.into_iter().rev().map(|child| (path.clone(), child)));
+            waiting.extend(inside.into_values().rev().map(|child| (path.clone(), child)));
         } else {
             let file = file_of(entry.unchecked_ref()).await.map_err(|error| reason(&error))?;
             found.push(Found { path, file });
@@ -158,9 +159,10 @@ async fn file_of(entry: &FileSystemFileEntry) -> Result<File, JsValue> {
     JsFuture::from(promise).await?.dyn_into()
 }
 
-async fn children(folder: &FileSystemDirectoryEntry) -> Result<Vec<FileSystemEntry>, JsValue> {
+/// What a folder holds, by name: its own order is nothing that a torrent should depend on.
+async fn children(folder: &FileSystemDirectoryEntry) -> Result<BTreeMap<String, FileSystemEntry>, JsValue> {
     let reader = folder.create_reader();
-    let mut all: Vec<FileSystemEntry> = Vec::new();
+    let mut all = BTreeMap::new();
     loop {
         // A reader gives some at a time, and none at the end.
         let promise = Promise::new(&mut |resolve, reject| {
@@ -170,10 +172,9 @@ async fn children(folder: &FileSystemDirectoryEntry) -> Result<Vec<FileSystemEnt
         if some.length() == 0 || all.len() > MAX_FILES {
             break;
         }
-        all.extend(some.iter().map(JsCast::unchecked_into::<FileSystemEntry>));
+        let some = some.iter().map(JsCast::unchecked_into::<FileSystemEntry>);
+        all.extend(some.map(|entry| (entry.name(), entry)));
     }
-    // The order of a folder is its own; a torrent's should not depend on it.
-    all.sort_by_key(FileSystemEntry::name);
     Ok(all)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Only the arrangement; each part is a component.
 
-use crate::components::{Add, DropZone, Notices, Search, Settings, Torrent, Wizard};
+use crate::components::{Add, DropZone, Search, Wizard, notices, settings, torrent};
 use crate::hooks::use_session;
 use crate::state::{Role, words};
 use yew::prelude::*;
@@ -26,14 +26,14 @@ pub fn Home() -> Html {
                 if down + up > 0 {
                     <span class="speed" aria-hidden="true">{ format!("↓ {}  ↑ {}", words::speed(down), words::speed(up)) }</span>
                 }
-                <Settings app={app.clone()} />
+                { settings(&app) }
             </header>
             <main>
                 <p class="spoken" role="status">{ &app.spoken }</p>
                 <Add app={app.clone()} />
                 <Search app={app.clone()} />
                 if app.wizard.is_none() {
-                    <Notices app={app.clone()} />
+                    { notices(&app) }
                 }
                 if let Some(creating) = &app.creating {
                     <section class="creating" role="status">
@@ -42,9 +42,7 @@ pub fn Home() -> Html {
                     </section>
                 }
                 <section class="list" aria-label="Torrents">
-                    { for app.torrents.iter().map(|torrent| html! {
-                        <Torrent key={torrent.id.0.clone()} app={app.clone()} torrent={torrent.clone()} />
-                    }) }
+                    { for app.torrents.iter().map(|one| torrent(&app, one)) }
                 </section>
                 if app.torrents.is_empty() && app.creating.is_none() {
                     <section class="empty">
