@@ -202,10 +202,37 @@ impl Json {
         Self(Reflect::get(&self.0, &field.into()).unwrap_or_default())
     }
 
+    /// Whether it is null, or there is none.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.0.is_null() || self.0.is_undefined()
+    }
+
+    /// Names and values of an object.
+    #[must_use]
+    pub fn entries(&self) -> Option<Vec<(String, Self)>> {
+        let entries = js_sys::Object::entries(self.0.dyn_ref()?);
+        Some(
+            entries
+                .iter()
+                .filter_map(|entry| {
+                    let entry: Array = entry.unchecked_into();
+                    Some((entry.get(0).as_string()?, Self(entry.get(1))))
+                })
+                .collect(),
+        )
+    }
+
     /// A string.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         self.0.as_string()
+    }
+
+    /// A number.
+    #[must_use]
+    pub fn fraction(&self) -> Option<f64> {
+        self.0.as_f64()
     }
 
     /// A whole number that is not negative; exact up to 2^53.

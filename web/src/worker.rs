@@ -13,6 +13,7 @@ pub mod host;
 pub mod hosts;
 pub mod jobs;
 pub mod list;
+pub mod messages;
 pub mod peers;
 pub mod planter;
 pub mod serve;

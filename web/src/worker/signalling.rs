@@ -217,7 +217,7 @@ impl Signalling {
 
     /// A message came from a tracker. `wants` says whether a torrent has room for another peer.
     pub fn heard(&mut self, now: Time, url: &str, bytes: &[u8], wants: impl Fn(InfoHash) -> bool) {
-        let Some(message) = ServerMessage::decode(bytes) else { return };
+        let Some(message) = super::messages::read(bytes) else { return };
         let Some(tracker) = self.trackers.iter_mut().find(|tracker| tracker.url == url) else { return };
         match message {
             ServerMessage::Announced { info_hash, complete, incomplete, interval, tracker_id, warning } => {

@@ -12,7 +12,6 @@ mod write;
 
 use super::{Event, scrape::SwarmCounts};
 use anatomic_core::{InfoHash, PeerId};
-use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 /// Longest message that is read, in bytes.
@@ -162,6 +161,18 @@ impl Action {
     }
 }
 
+/// A JSON value, whoever read it: natively `serde_json`, in a page the browser, which has a reader anyhow.
+pub trait Json: Sized {
+    /// A field of an object; `None` if it is absent or null, or this is no object.
+    fn field(&self, name: &str) -> Option<Self>;
+    /// All fields of an object.
+    fn fields(&self) -> Option<Vec<(String, Self)>>;
+    /// A string.
+    fn text(&self) -> Option<String>;
+    /// A number.
+    fn number(&self) -> Option<f64>;
+}
+
 impl ClientMessage {
     /// Reads a message, text or binary.
     ///
@@ -174,50 +185,7 @@ impl ClientMessage {
     /// The message as JSON.
     #[must_use]
     pub fn encode(&self) -> String {
-        match self {
-            Self::Announce(announce) => {
-                let mut fields = Map::new();
-                fields.insert("action".into(), "announce".into());
-                fields.insert("info_hash".into(), binary(announce.info_hash.as_bytes()));
-                fields.insert("peer_id".into(), binary(announce.peer_id.as_bytes()));
-                fields.insert("uploaded".into(), announce.uploaded.into());
-                fields.insert("downloaded".into(), announce.downloaded.into());
-                // As WebTorrent does: null while unknown. Zero would count us among the seeds.
-                fields.insert("left".into(), announce.left.map_or(Value::Null, Value::from));
-                if let Some(event) = announce.event {
-                    fields.insert("event".into(), event.as_str().into());
-                }
-                if let Some(want) = announce.want {
-                    fields.insert("numwant".into(), want.into());
-                }
-                if let Some(id) = &announce.tracker_id {
-                    fields.insert("trackerid".into(), id.as_str().into());
-                }
-                if let Some(count) = announce.for_node {
-                    fields.insert("an_node".into(), count.into());
-                }
-                if !announce.offers.is_empty() {
-                    let offers = announce.offers.iter().map(|offer| {
-                        json!({"offer_id": binary(&offer.id.0), "offer": {"type": "offer", "sdp": offer.sdp}})
-                    });
-                    fields.insert("offers".into(), offers.collect());
-                }
-                Value::Object(fields)
-            }
-            Self::Answer { info_hash, peer_id, to_peer_id, answer } => json!({
-                "action": "announce",
-                "info_hash": binary(info_hash.as_bytes()),
-                "peer_id": binary(peer_id.as_bytes()),
-                "to_peer_id": binary(to_peer_id.as_bytes()),
-                "offer_id": binary(&answer.id.0),
-                "answer": {"type": "answer", "sdp": answer.sdp},
-            }),
-            Self::Scrape(hashes) => json!({
-                "action": "scrape",
-                "info_hash": hashes.iter().map(|hash| binary(hash.as_bytes())).collect::<Value>(),
-            }),
-        }
-        .to_string()
+        write::client_message(self)
     }
 }
 
@@ -225,7 +193,17 @@ impl ServerMessage {
     /// Reads a message, text or binary. `None` if it is not understood: to be ignored, trackers have additions.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        parse::server_message(bytes)
+        if bytes.len() > MAX_MESSAGE_LEN {
+            return None;
+        }
+        let message: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+        Self::from_json(&&message)
+    }
+
+    /// Like [`Self::decode`], from what a reader of one's own made of a text of at most [`MAX_MESSAGE_LEN`] bytes.
+    #[must_use]
+    pub fn from_json(message: &impl Json) -> Option<Self> {
+        parse::server_message(message)
     }
 
     /// The message as JSON.
@@ -250,8 +228,4 @@ pub fn from_binary_string(text: &str) -> Option<[u8; 20]> {
         *byte = u8::try_from(code_points.next()?).ok()?;
     }
     code_points.next().is_none().then_some(bytes)
-}
-
-fn binary(bytes: &[u8; 20]) -> Value {
-    Value::String(to_binary_string(bytes))
 }

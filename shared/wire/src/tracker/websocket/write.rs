@@ -1,8 +1,8 @@
-//! Writes what a tracker sends, straight into its text: a busy tracker does little else.
+//! Writes messages straight into their text: a busy tracker does little else, and a page need not load a writer for it.
 //!
-//! Text escapes as RFC 8259 wants them; what clients send is written in [`super`], where nobody waits for it.
+//! Text escapes as RFC 8259 wants them; what is read back is in [`super::parse`] and [`super::request`].
 
-use super::{Offer, Refusal, ServerMessage};
+use super::{ClientMessage, Offer, Refusal, ServerMessage, WsAnnounce};
 use std::fmt::Write as _;
 
 /// The message as JSON.
@@ -64,6 +64,68 @@ pub(super) fn server_message(message: &ServerMessage) -> String {
     json
 }
 
+/// The message as JSON.
+pub(super) fn client_message(message: &ClientMessage) -> String {
+    let mut json = String::new();
+    match message {
+        ClientMessage::Announce(message) => announce(&mut json, message),
+        ClientMessage::Answer { info_hash, peer_id, to_peer_id, answer } => {
+            description(&mut json, "answer", info_hash.as_bytes(), peer_id.as_bytes(), answer);
+            json.push_str(",\"to_peer_id\":");
+            binary(&mut json, to_peer_id.as_bytes());
+        }
+        ClientMessage::Scrape(hashes) => {
+            json.push_str("{\"action\":\"scrape\",\"info_hash\":[");
+            for (number, info_hash) in hashes.iter().enumerate() {
+                json.push_str(if number == 0 { "" } else { "," });
+                binary(&mut json, info_hash.as_bytes());
+            }
+            json.push(']');
+        }
+    }
+    json.push('}');
+    json
+}
+
+fn announce(json: &mut String, announce: &WsAnnounce) {
+    json.push_str("{\"action\":\"announce\",\"info_hash\":");
+    binary(json, announce.info_hash.as_bytes());
+    json.push_str(",\"peer_id\":");
+    binary(json, announce.peer_id.as_bytes());
+    let WsAnnounce { uploaded, downloaded, .. } = announce;
+    // Writing to a String cannot fail.
+    let _ = write!(json, ",\"uploaded\":{uploaded},\"downloaded\":{downloaded}");
+    // As WebTorrent does: null while unknown. Zero would count us among the seeds.
+    let _ = match announce.left {
+        Some(left) => write!(json, ",\"left\":{left}"),
+        None => write!(json, ",\"left\":null"),
+    };
+    if let Some(event) = announce.event {
+        let _ = write!(json, ",\"event\":\"{}\"", event.as_str());
+    }
+    if let Some(want) = announce.want {
+        let _ = write!(json, ",\"numwant\":{want}");
+    }
+    if let Some(id) = &announce.tracker_id {
+        json.push_str(",\"trackerid\":");
+        text(json, id);
+    }
+    if let Some(count) = announce.for_node {
+        let _ = write!(json, ",\"an_node\":{count}");
+    }
+    if !announce.offers.is_empty() {
+        json.push_str(",\"offers\":[");
+        for (number, offer) in announce.offers.iter().enumerate() {
+            json.push_str(if number == 0 { "{\"offer_id\":" } else { ",{\"offer_id\":" });
+            binary(json, &offer.id.0);
+            json.push(',');
+            session(json, "offer", &offer.sdp);
+            json.push('}');
+        }
+        json.push(']');
+    }
+}
+
 fn description(json: &mut String, kind: &str, info_hash: &[u8; 20], peer_id: &[u8; 20], offer: &Offer) {
     json.push_str("{\"action\":\"announce\",\"info_hash\":");
     binary(json, info_hash);
@@ -71,12 +133,18 @@ fn description(json: &mut String, kind: &str, info_hash: &[u8; 20], peer_id: &[u
     binary(json, peer_id);
     json.push_str(",\"offer_id\":");
     binary(json, &offer.id.0);
-    json.push_str(",\"");
+    json.push(',');
+    session(json, kind, &offer.sdp);
+}
+
+/// A session description as a field, of which `kind` is name and type.
+fn session(json: &mut String, kind: &str, sdp: &str) {
+    json.push('"');
     json.push_str(kind);
     json.push_str("\":{\"type\":\"");
     json.push_str(kind);
     json.push_str("\",\"sdp\":");
-    text(json, &offer.sdp);
+    text(json, sdp);
     json.push('}');
 }
 
