@@ -16,6 +16,7 @@ pub mod magnet;
 pub mod metainfo;
 pub mod paths;
 pub mod time;
+pub mod url;
 
 pub use bitfield::Bitfield;
 pub use geometry::{BLOCK_LEN, Block, BlockIndex, FileIndex, Geometry, PieceIndex};

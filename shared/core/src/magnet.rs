@@ -11,6 +11,7 @@ mod text;
 pub use link::{Link, LinkError};
 pub use text::{escape, escape_bytes, unescape};
 
+use crate::collections::BTreeSet;
 use crate::ids::{self, InfoHash, Sha256Hash, to_hex};
 use std::fmt;
 use std::net::SocketAddr;
@@ -232,7 +233,7 @@ fn add(urls: &mut Vec<String>, url: String) {
 
 /// BEP 53: `0,2,4,6-8`. Ranges that overlap or touch are merged, inverted and malformed ones dropped.
 fn select(value: &str) -> Vec<RangeInclusive<u32>> {
-    let mut ranges: Vec<(u32, u32)> = value
+    let ranges: BTreeSet<(u32, u32)> = value
         .split(',')
         .filter_map(|part| match part.split_once('-') {
             Some((start, end)) => Some((start.parse().ok()?, end.parse().ok()?)),
@@ -240,7 +241,6 @@ fn select(value: &str) -> Vec<RangeInclusive<u32>> {
         })
         .filter(|(start, end)| start <= end)
         .collect();
-    ranges.sort_unstable();
     let mut merged: Vec<(u32, u32)> = Vec::new();
     for (start, end) in ranges {
         match merged.last_mut() {

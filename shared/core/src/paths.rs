@@ -5,7 +5,8 @@
 //! cannot hold is that disk's driver's business.
 
 use crate::metainfo::{File, FileKind, MAX_DUPLICATES, MetainfoError};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry::Vacant;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// Longest element in bytes; disks allow 255, and a suffix must still fit.
@@ -59,39 +60,38 @@ fn cut(name: String) -> String {
 pub(crate) fn make_unique(files: &mut [File]) -> Result<(), MetainfoError> {
     // Hashes instead of the paths: 10 MB of metainfo could else name gigabytes of folders. A collision only
     // costs a needless number. The hasher is unkeyed, so the outcome is the same everywhere.
-    let mut taken = HashSet::new();
+    // With each, which number a double tries next: a stranger's list of `a.1, a.2, …` is walked once, not once a double.
+    let mut taken: HashMap<u64, u32> = HashMap::new();
     for file in files.iter().filter(|file| file.kind == FileKind::Content) {
-        taken.extend(folders(&file.path));
+        taken.extend(folders(&file.path).map(|folder| (folder, 1)));
     }
     let mut doubles = 0;
-    // Which number a path tries next: a stranger's list of `a.1, a.2, …` is walked once, not once a double.
-    let mut next: HashMap<u64, u32> = HashMap::new();
     for file in files.iter_mut().filter(|file| file.kind == FileKind::Content) {
-        if taken.insert(whole(&file.path)) {
-            continue;
-        }
+        let original = whole(&file.path);
+        let Some(mut next) = taken.insert(original, 1) else { continue };
         doubles += 1;
         if doubles > MAX_DUPLICATES {
             return Err(MetainfoError::TooManyDuplicates);
         }
-        let next = next.entry(whole(&file.path)).or_insert(1);
         let Some(name) = file.path.pop() else { continue };
         loop {
-            file.path.push(numbered(&name, *next));
-            *next += 1;
-            if taken.insert(whole(&file.path)) {
+            file.path.push(numbered(&name, next));
+            next += 1;
+            if let Vacant(place) = taken.entry(whole(&file.path)) {
+                place.insert(1);
                 break;
             }
             file.path.pop();
         }
+        taken.insert(original, next);
     }
     Ok(())
 }
 
 /// `report.pdf` becomes `report.1.pdf`.
 fn numbered(name: &str, number: u32) -> String {
-    match name.rfind('.').filter(|dot| *dot > 0).map(|dot| name.split_at(dot)) {
-        Some((stem, extension)) => format!("{stem}.{number}{extension}"),
+    match name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()) {
+        Some((stem, extension)) => format!("{stem}.{number}.{extension}"),
         None => format!("{name}.{number}"),
     }
 }

@@ -7,6 +7,7 @@ use crate::config::{Config, Schemes, Tiers};
 use crate::output::{AnnounceEvent, AnnounceReply};
 use crate::view::TrackerView;
 use anatomic_core::Time;
+use anatomic_core::url::split_scheme;
 use fastrand::Rng;
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ enum Kind {
 }
 
 fn kind_of(url: &str, schemes: Schemes) -> Option<Kind> {
-    let scheme = url.split_once("://")?.0.to_ascii_lowercase();
+    let scheme = split_scheme(url)?.0.to_ascii_lowercase();
     match scheme.as_str() {
         "http" | "https" if schemes.http => Some(Kind::ByAddress),
         "udp" if schemes.udp => Some(Kind::ByAddress),

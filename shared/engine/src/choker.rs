@@ -4,8 +4,9 @@
 //! calls it every `Config::unchoke_interval`. Rules follow BEP 3, "choking", with libtorrent's slots.
 
 use crate::keys::PeerKey;
-use anatomic_core::collections::BTreeSet;
+use anatomic_core::collections::{BTreeMap, BTreeSet};
 use fastrand::Rng;
+use std::cmp::Reverse;
 use std::time::Duration;
 
 /// A peer that had its turn while we seed: after so long, and so many pieces, others come first.
@@ -71,21 +72,23 @@ pub(crate) fn choose(
     if rotation == Rotation::Due {
         optimistic.clear();
     }
-    let mut ranked: Vec<&Sample> = peers.iter().collect();
     // Equals: whoever waits longest.
     let had_turn = |sample: &Sample| {
         sample.unchoked && sample.since >= TURN && sample.sent_this_turn >= TURN_PIECES * slots.piece_length
     };
-    ranked.sort_by_key(|sample| {
+    let merit = |sample: &Sample| {
         let waited = if sample.unchoked { Duration::ZERO } else { sample.since };
         let merit = match rank {
             Rank::Leeching => (0, sample.received),
             Rank::Seeding => (u8::from(!had_turn(sample)), sample.sent),
         };
-        std::cmp::Reverse((merit, waited, sample.unchoked))
-    });
+        Reverse((merit, waited, sample.unchoked))
+    };
+    // Ordered by maps, because each sort of std's would cost a page another 2 kB.
+    let ranked: BTreeMap<_, &Sample> =
+        peers.iter().enumerate().map(|(at, sample)| ((merit(sample), at), sample)).collect();
     let mut chosen: BTreeSet<PeerKey> = BTreeSet::new();
-    for sample in &ranked {
+    for sample in ranked.values() {
         if chosen.len() + reserved >= slots.total {
             break;
         }
@@ -99,8 +102,10 @@ pub(crate) fn choose(
         .filter(|sample| !chosen.contains(&sample.peer) && !optimistic.contains(&sample.peer))
         .collect();
     rng.shuffle(&mut waiting);
-    waiting.sort_by_key(|sample| (sample.unchoked, std::cmp::Reverse(sample.since.as_secs() / 30)));
-    let mut waiting = waiting.into_iter();
+    let waited = |sample: &Sample| (sample.unchoked, Reverse(sample.since.as_secs() / 30));
+    let waiting: BTreeMap<_, &Sample> =
+        waiting.into_iter().enumerate().map(|(at, sample)| ((waited(sample), at), sample)).collect();
+    let mut waiting = waiting.into_values();
     while optimistic.len() < reserved
         && let Some(sample) = waiting.next()
     {

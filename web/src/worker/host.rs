@@ -8,6 +8,7 @@ use super::{Driver, clock};
 use crate::browser::{Json, reason, sleep, within};
 use crate::protocol::planter::ToPlanter;
 use crate::protocol::view::{self, Planted, View};
+use anatomic_core::url::split_scheme;
 use anatomic_core::{InfoHash, Link, Magnet};
 use anatomic_engine::{ResumeSource, TorrentKey};
 use anatomic_mesh::api::paths;
@@ -78,7 +79,7 @@ impl Host {
     #[must_use]
     pub fn tracker(&self) -> String {
         let told = self.known.as_ref().and_then(|known| known.websocket.clone());
-        told.unwrap_or_else(|| format!("{}{}", self.origin.replacen("http", "ws", 1), paths::ANNOUNCE))
+        told.unwrap_or_else(|| announce_at(&self.origin))
     }
 
     /// Whether this URL is its tracker's.
@@ -118,8 +119,14 @@ impl Host {
 }
 
 /// `host:port` of a URL.
+/// Where the host at `origin` tracks browsers, if it says nothing else.
+pub(super) fn announce_at(origin: &str) -> String {
+    let secure = origin.strip_prefix("http").unwrap_or(origin);
+    format!("ws{secure}{}", paths::ANNOUNCE)
+}
+
 fn host_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = split_scheme(url).map_or(url, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or(rest)
 }
 

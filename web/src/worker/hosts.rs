@@ -4,6 +4,7 @@
 //! A peer's word is only a reason to ask, and only when it is needed: while this page's host and the trackers answer, nobody
 //! else is bothered. Proofs are checked by the planter ([`crate::planter::verify`]).
 
+use super::host::announce_at;
 use super::store::Store;
 use super::store::slot::Slot;
 use super::{Driver, clock, signalling};
@@ -13,7 +14,6 @@ use crate::protocol::planter::ToPlanter;
 use crate::protocol::view::{Progress, State, TrackerStatus};
 use anatomic_core::Time;
 use anatomic_engine::{Hosts, TorrentKey};
-use anatomic_mesh::api::paths;
 use std::rc::Rc;
 use std::time::Duration;
 use wasm_bindgen_futures::spawn_local;
@@ -178,7 +178,7 @@ impl Driver {
             known.hosts.clone()
         };
         // Its own announce, whatever its document says of others.
-        let announce = format!("{}{}", url.replacen("http", "ws", 1), paths::ANNOUNCE);
+        let announce = announce_at(&url);
         let now = clock::now();
         let mut engine = self.engine.borrow_mut();
         if tracks {

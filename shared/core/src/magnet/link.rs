@@ -4,6 +4,7 @@
 
 use super::{Magnet, MagnetError, info_hash, unescape};
 use crate::ids::InfoHash;
+use crate::url::split_scheme;
 use std::fmt;
 use std::str::FromStr;
 
@@ -112,7 +113,7 @@ fn starts_with(text: &str, scheme: &str) -> bool {
 
 /// Cuts an HTTP address into scheme with host, and path without query.
 fn split(address: &str) -> Option<(&str, &str)> {
-    let host = address.find("://")? + 3;
+    let host = split_scheme(address)?.0.len() + "://".len();
     let end = address.get(host..)?.find(['/', '?']).map_or(address.len(), |at| host + at);
     let (origin, path) = address.split_at_checked(end)?;
     if end == host || origin.contains(|c: char| c.is_whitespace() || c.is_control()) {

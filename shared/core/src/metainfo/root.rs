@@ -4,6 +4,7 @@
 
 use crate::bencode::{Item, Kind, Value};
 use crate::collections::BTreeMap;
+use crate::url::split_scheme;
 use bytes::Bytes;
 
 /// Most trackers and most web seeds that are used of one torrent.
@@ -116,7 +117,7 @@ fn web_seeds(root: Value<'_, '_>) -> Vec<String> {
 /// The text of a URL: no white space around it, none of it raw inside.
 fn url(value: Value<'_, '_>) -> Option<String> {
     let text = value.as_str()?.trim();
-    let is_url = text.contains("://") && !text.contains(char::is_control);
+    let is_url = split_scheme(text).is_some() && !text.contains(char::is_control);
     is_url.then(|| text.replace(' ', "%20"))
 }
 

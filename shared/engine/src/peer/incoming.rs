@@ -4,6 +4,7 @@
 
 use crate::hash::FastMap;
 use anatomic_core::Block;
+use anatomic_core::collections::BTreeSet;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -110,8 +111,7 @@ impl Incoming {
 
     /// Withdraws all requests but those to `keep`, and returns them, ascending.
     pub(super) fn clear(&mut self, keep: impl Fn(Block) -> bool) -> Vec<Block> {
-        let mut gone: Vec<Block> = self.stages.keys().copied().filter(|block| !keep(*block)).collect();
-        gone.sort_unstable();
+        let gone: BTreeSet<Block> = self.stages.keys().copied().filter(|block| !keep(*block)).collect();
         for block in &gone {
             self.stages.remove(block);
         }
@@ -123,6 +123,6 @@ impl Incoming {
             .filter(|(_, stage)| **stage != Stage::Queued)
             .map(|(block, _)| block.length as usize)
             .sum();
-        gone
+        gone.into_iter().collect()
     }
 }

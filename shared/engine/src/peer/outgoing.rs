@@ -4,6 +4,7 @@
 
 use super::event::Standing;
 use crate::hash::{FastMap, FastSet};
+use anatomic_core::collections::BTreeSet;
 use anatomic_core::{Block, Time};
 use std::collections::VecDeque;
 
@@ -132,19 +133,18 @@ impl Outgoing {
 
     /// Gives up all requests that `which` names, but those to `keep`, and returns them, ascending.
     pub(super) fn void(&mut self, which: Void, keep: impl Fn(Block) -> bool) -> Vec<Block> {
-        let mut void: Vec<Block> = self
+        let void: BTreeSet<Block> = self
             .stages
             .iter()
             .filter(|(block, stage)| (which == Void::All || **stage == Stage::Unsent) && !keep(**block))
             .map(|(block, _)| *block)
             .collect();
-        void.sort_unstable();
         for block in &void {
             self.remove(*block);
         }
         let stages = &self.stages;
         self.unsent.retain(|block| stages.get(block) == Some(&Stage::Unsent));
-        void
+        void.into_iter().collect()
     }
 
     /// Since when the peer has owed us a block without sending one; `None` if it owes none.

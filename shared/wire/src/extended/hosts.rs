@@ -63,7 +63,10 @@ fn bounded<'a>(hosts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
 fn is_host(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let plain = |rest: &str| {
-        !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c))
+        !rest.is_empty()
+            && rest
+                .chars()
+                .all(|c| matches!(c, 'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' | '_' | ':' | '[' | ']'))
     };
     text.len() <= MAX_HOST && rest.is_some_and(plain)
 }
