@@ -9,6 +9,8 @@ mod paths;
 mod relay;
 mod run;
 mod setup;
+mod shorten;
+mod sizes;
 mod test;
 mod tree;
 mod up;

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::setup::{self, Tools};
-use crate::{paths, run, tree};
+use crate::sizes::{Sizes, with_suffix};
+use crate::{paths, run, shorten, tree};
 
 /// Files smaller than this are not worth a compressed copy.
 const WORTH_COMPRESSING: usize = 256;
@@ -30,7 +31,8 @@ pub(crate) fn command(args: &[String]) -> Result<(), String> {
         _ => return Err("usage: cargo xtask page [--quick]".to_owned()),
     };
     let tools = setup::build_tools()?;
-    page(&tools, build)
+    page(&tools, build)?;
+    if build == Build::Small { check_sizes() } else { Ok(()) }
 }
 
 /// Makes `dist/` current. Does nothing if no source of the page has changed since it was made.
@@ -39,28 +41,39 @@ pub(crate) fn page(tools: &Tools, build: Build) -> Result<(), String> {
     let now = fingerprint(tools, build)?;
     let dist = paths::dist();
     if dist.join("index.html").is_file() && fs::read_to_string(&stamp).is_ok_and(|then| then == now) {
-        eprintln!("page: current ({})", sizes(&dist));
+        eprintln!("page: current ({})", Sizes::of(&dist));
         return Ok(());
     }
     let start = Instant::now();
     let staged = trunk(tools, build)?;
     check_imports(&staged)?;
-    leave_out(&staged, build)?;
+    if build == Build::Small {
+        shorten::leave_out(&staged)?;
+        shorten::links(&staged)?;
+    }
     name_by_content(&staged)?;
     publish(&staged, &dist)?;
     fs::create_dir_all(paths::target())
         .and_then(|()| fs::write(&stamp, now))
         .map_err(|e| format!("cannot write {}: {e}", stamp.display()))?;
-    eprintln!("page: built in {} ({})", run::human(start.elapsed()), sizes(&dist));
+    eprintln!("page: built in {} ({})", run::human(start.elapsed()), Sizes::of(&dist));
     Ok(())
+}
+
+/// Whether the page in `dist/` is as small as it was.
+///
+/// # Errors
+/// If it has grown past a bound; the message says which.
+pub(crate) fn check_sizes() -> Result<(), String> {
+    Sizes::of(&paths::dist()).check()
 }
 
 /// What the page is made from.
 fn fingerprint(tools: &Tools, build: Build) -> Result<String, String> {
     let root = paths::root();
-    let sources =
-        ["web", "shared", "www", "Trunk.toml", "Cargo.toml", "Cargo.lock", ".cargo", "xtask/src/page.rs"];
-    let sources: Vec<PathBuf> = sources.iter().map(|name| root.join(name)).collect();
+    let sources = ["web", "shared", "www", "Trunk.toml", "Cargo.toml", "Cargo.lock", ".cargo"];
+    let steps = ["xtask/src/page.rs", "xtask/src/shorten.rs", "xtask/src/wasm.rs"];
+    let sources: Vec<PathBuf> = sources.iter().chain(&steps).map(|name| root.join(name)).collect();
     let with = match build {
         Build::Small => "small",
         Build::Quick => "quick",
@@ -95,47 +108,12 @@ fn check_imports(staged: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Leaves out what only people and tools read: comments and indentation of texts, custom sections of wasm files. Trunk's
-/// own shortening fails at what wasm-bindgen writes.
-fn leave_out(staged: &Path, build: Build) -> Result<(), String> {
-    if build == Build::Quick {
-        return Ok(());
-    }
-    let fail = |what: &Path, e: std::io::Error| format!("cannot shorten {}: {e}", what.display());
-    for file in tree::files(staged) {
-        let extension = file.extension().unwrap_or_default();
-        if extension == "wasm" {
-            let bytes = fs::read(&file).map_err(|e| fail(&file, e))?;
-            let bytes = crate::wasm::without_custom_sections(&bytes)?;
-            fs::write(&file, bytes).map_err(|e| fail(&file, e))?;
-        } else if ["js", "css", "html"].iter().any(|known| extension == *known) {
-            let text = fs::read_to_string(&file).map_err(|e| fail(&file, e))?;
-            fs::write(&file, squeezed(&text)).map_err(|e| fail(&file, e))?;
-        }
-    }
-    Ok(())
-}
-
-/// The text without indentation, empty lines, and comments that have their lines for themselves.
-fn squeezed(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
-    let mut in_comment = false;
-    for line in text.lines().map(str::trim) {
-        let begins = line.starts_with("/*");
-        let ends = line.ends_with("*/");
-        if in_comment || begins {
-            in_comment = !ends;
-        } else if !line.is_empty() && !line.starts_with("//") {
-            kept.push_str(line);
-            kept.push('\n');
-        }
-    }
-    kept
-}
-
-/// Files that Trunk leaves under plain names, each with those that name it. An order in which no name is put into a file
-/// whose own name is settled.
-const PLAIN: [(&str, &[&str]); 5] = [
+/// The files that are hashed, each with those that name it. An order in which no name is put into a file whose own name
+/// is settled.
+const NAMED: [(&str, &[&str]); 8] = [
+    ("app_bg.wasm", &["app.js", "index.html"]),
+    ("app.js", &["index.html"]),
+    ("style.css", &["index.html"]),
     ("worker_bg.wasm", &["worker.js", "index.html"]),
     ("worker.js", &["engine.js", "index.html"]),
     ("engine.js", &["index.html"]),
@@ -143,11 +121,10 @@ const PLAIN: [(&str, &[&str]); 5] = [
     ("planter.js", &["planter_loader.js"]),
 ];
 
-/// Puts a hash of the content into the names of the workers' files, as Trunk does for the page's own: then a browser
-/// that has them asks for none of them again.
+/// Puts a hash of the content into the names of files: then a browser that has them asks for none of them again.
 fn name_by_content(staged: &Path) -> Result<(), String> {
     let fail = |what: &Path, e: std::io::Error| format!("cannot rename {}: {e}", what.display());
-    for (name, named_in) in PLAIN {
+    for (name, named_in) in NAMED {
         let from = staged.join(name);
         let hash = tree::fingerprint(std::slice::from_ref(&from), "");
         let hashed = with_hash(name, &hash);
@@ -204,12 +181,6 @@ fn publish(staged: &Path, dist: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 /// Pictures and fonts that are compressed inside.
 fn is_compressed_kind(file: &Path) -> bool {
     file.extension()
@@ -229,44 +200,9 @@ fn gzip_of(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// "brotli: 290 kB to open a link (page 130 kB, engine's worker 160 kB), 390 kB with the planter; raw 1200 kB".
-pub(crate) fn sizes(dist: &Path) -> String {
-    let (mut raw, mut page, mut worker, mut planter) = (0, 0, 0, 0);
-    let length = |file: &Path| fs::metadata(file).map_or(0, |m| m.len());
-    for file in tree::files(dist) {
-        if file.extension().is_some_and(|e| e == "br" || e == "gz") {
-            continue;
-        }
-        let br = with_suffix(&file, ".br");
-        let (size, sent) = (length(&file), if br.is_file() { length(&br) } else { length(&file) });
-        raw += size;
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        match () {
-            () if name.starts_with("planter") => planter += sent,
-            () if name.starts_with("worker") || name.starts_with("engine") => worker += sent,
-            () => page += sent,
-        }
-    }
-    let kb = |bytes: u64| bytes.div_ceil(1000);
-    format!(
-        "brotli: {} kB to open a link (page {} kB, engine's worker {} kB), {} kB with the planter; raw {} kB",
-        kb(page + worker),
-        kb(page),
-        kb(worker),
-        kb(page + worker + planter),
-        kb(raw)
-    )
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{squeezed, with_hash};
-
-    #[test]
-    fn comments_on_lines_of_their_own_and_indentation_are_left_out() {
-        let text = "  // why\n/* a\n b */\nlet url = \"http://a\"; // kept\n\n/** c */\n    f();\n";
-        assert_eq!(squeezed(text), "let url = \"http://a\"; // kept\nf();\n");
-    }
+    use super::with_hash;
 
     #[test]
     fn the_hash_stands_where_the_relay_looks_for_it() {

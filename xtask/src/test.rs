@@ -67,6 +67,7 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
         checks(&mut summary, &tools);
     }
     summary.step("page", || page::page(&tools, Build::Small));
+    summary.step("size of the page", page::check_sizes);
     let mut anatomic = None;
     summary.step("relay", || {
         anatomic = Some(relay::build()?);
