@@ -37,8 +37,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(2);
 const DTLS_OVERHEAD: u32 = 68;
 
 /// SCTP packets where the path allows more than every path does (1,191), in bytes. On two cores and loopback Chromium
-/// receives a bare channel at 44, 51 and 58 MB/s with 1,191, this, and 1,980; a tab, which also checks and stores what it
-/// gets, at 40, 45 and 48.
+/// receives a bare channel at 43, 48 and 55 MB/s with 1,191, this, and 1,980; a tab, which also checks and stores what it
+/// gets, at 40, 45 and 49.
 const LONG_PACKET: u32 = 1500;
 
 /// Data channels beside the one we use that are closed again before the connection is.
