@@ -118,13 +118,13 @@ impl Host {
     }
 }
 
-/// `host:port` of a URL.
 /// Where the host at `origin` tracks browsers, if it says nothing else.
 pub(super) fn announce_at(origin: &str) -> String {
     let secure = origin.strip_prefix("http").unwrap_or(origin);
     format!("ws{secure}{}", paths::ANNOUNCE)
 }
 
+/// `host:port` of a URL.
 fn host_of(url: &str) -> &str {
     let rest = split_scheme(url).map_or(url, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or(rest)

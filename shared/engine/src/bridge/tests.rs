@@ -8,6 +8,17 @@ use anatomic_core::{InfoHash, PeerId};
 const HASH: InfoHash = InfoHash([7; 20]);
 const PIECES: u32 = 6;
 
+/// What a side says first that has these pieces.
+fn opening(pieces: &Bitfield) -> Opening<'_> {
+    Opening {
+        pieces: Some(pieces),
+        geometry: Some(geometry()),
+        metadata: None,
+        upload_only: false,
+        introduces: true,
+    }
+}
+
 fn geometry() -> Geometry {
     Geometry::new(u64::from(PIECES) * 32 * 1024 - 5_000, 32 * 1024).unwrap()
 }
@@ -139,15 +150,7 @@ impl Net {
             if let PeerEvent::Handshaked(_) = event {
                 let near = self.table.0.get_mut(&key).unwrap();
                 let offered = self.bridge.opening(near.link().transport);
-                let pieces = Some(offered);
-                let opening = Opening {
-                    pieces,
-                    geometry: Some(geometry()),
-                    metadata: None,
-                    upload_only: false,
-                    introduces: true,
-                };
-                near.open(opening).unwrap();
+                near.open(opening(offered)).unwrap();
                 self.bridge.opened(&mut self.table, key);
             } else {
                 self.bridge.handle(now, &mut self.table, &mut self.cache, key, event);
@@ -167,15 +170,7 @@ impl Remote {
         while let Some(event) = self.peer.poll_event(now).unwrap() {
             match event {
                 PeerEvent::Handshaked(_) => {
-                    let pieces = Some(&self.have);
-                    let opening = Opening {
-                        pieces,
-                        geometry: Some(geometry()),
-                        metadata: None,
-                        upload_only: false,
-                        introduces: true,
-                    };
-                    self.peer.open(opening).unwrap();
+                    self.peer.open(opening(&self.have)).unwrap();
                 }
                 PeerEvent::Interested => {
                     self.interested_in += 1;
