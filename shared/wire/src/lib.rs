@@ -10,6 +10,8 @@ pub mod compact;
 pub mod extended;
 pub mod handshake;
 pub mod message;
+#[cfg(feature = "mse")]
+pub mod mse;
 pub mod tracker;
 
 pub use handshake::{Handshake, Reserved};
