@@ -9,8 +9,8 @@ use crate::page::Build;
 use crate::{licences, page, relay, run, setup};
 
 /// The crates whose code strangers' bytes reach in a tab and in a relay: nothing in them may panic.
-const SHARED: [&str; 5] =
-    ["anatomic-core", "anatomic-wire", "anatomic-engine", "anatomic-mesh", "anatomic-sim"];
+const SHARED: [&str; 6] =
+    ["anatomic-core", "anatomic-wire", "anatomic-engine", "anatomic-mesh", "anatomic-utp", "anatomic-sim"];
 /// Lints that are errors in [`SHARED`] and advice elsewhere.
 const PANICS: [&str; 4] =
     ["clippy::unwrap_used", "clippy::expect_used", "clippy::indexing_slicing", "clippy::panic"];
