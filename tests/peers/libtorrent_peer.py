@@ -22,6 +22,13 @@ def say(event, **more):
 # expected.
 dht = os.environ.get("ANATOMIC_TEST_DHT")
 entrance = os.environ.get("ANATOMIC_TEST_DHT_ENTRANCE", "")
+encryption = {}
+if os.environ.get("ANATOMIC_TEST_ENCRYPTION") == "required":
+    encryption = {
+        "in_enc_policy": int(lt.enc_policy.pe_forced),
+        "out_enc_policy": int(lt.enc_policy.pe_forced),
+        "allowed_enc_level": int(lt.enc_level.rc4),
+    }
 session = lt.session(
     {
         "listen_interfaces": f"127.0.0.1:{dht or 0}",
@@ -43,6 +50,7 @@ session = lt.session(
         "enable_outgoing_tcp": not webrtc,
         "enable_incoming_utp": False,
         "enable_outgoing_utp": False,
+        **encryption,
         "announce_to_all_trackers": True,
         "announce_to_all_tiers": True,
         "connections_limit": 500,

@@ -36,6 +36,21 @@ pub async fn seed(
     process
 }
 
+/// As [`seed`] for those who encrypt, and for nobody else.
+pub async fn seed_encrypted(
+    scene: &Scene,
+    name: &str,
+    torrent: &Path,
+    dir: &Path,
+    transport: Transport,
+) -> Process {
+    let env = [("ANATOMIC_TEST_ENCRYPTION", "required".to_owned())];
+    let what = torrent.display().to_string();
+    let mut process = start_in(scene, name, "seed", &what, dir, transport, &[], &env);
+    process.line_where("that it seeds", Duration::from_secs(120), |line| event(line, "seeding")).await;
+    process
+}
+
 /// Seeds `torrent` as a node of the DHT at `127.0.0.1:port`, entered by another one if that is named.
 pub async fn seed_in_dht(
     scene: &Scene,

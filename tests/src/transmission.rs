@@ -150,6 +150,23 @@ impl Transmission {
         answer["torrents"][0].take()
     }
 
+    /// Waits until it is connected to a peer of that kind.
+    pub async fn wait_peer(&self, info_hash: &str, limit: Duration, wanted: impl Fn(&Value) -> bool) {
+        let what = format!("a peer of {}", self.name);
+        self.wait(info_hash, &what, limit, |state| {
+            state["peers"].as_array().is_some_and(|peers| peers.iter().any(&wanted))
+        })
+        .await;
+    }
+
+    /// Limits its download to `kib` KiB/s (`None`: no limit).
+    pub async fn limit_download(&self, kib: Option<u32>) {
+        let limit = json!({
+            "speed-limit-down-enabled": kib.is_some(), "speed-limit-down": kib.unwrap_or(0),
+        });
+        self.call("session-set", limit).await;
+    }
+
     /// Limits its upload to `kib` KiB/s (`None`: no limit).
     pub async fn limit_upload(&self, kib: Option<u32>) {
         let limit = json!({

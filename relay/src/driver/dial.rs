@@ -2,6 +2,8 @@
 //!
 //! Whom to dial is the engine's choice and whom one may dial is policy; here is only the doing, and its time limit.
 
+use super::link::Carrier;
+use super::mse;
 use super::session::Message;
 use anatomic_core::address::unmapped;
 use std::io;
@@ -49,10 +51,16 @@ pub(super) async fn listen(listener: TcpListener, to: UnboundedSender<Message>, 
         };
         match accepted {
             Ok((stream, address)) => {
-                let message = Message::Accepted { stream, address: unmapped(address), place };
-                if to.send(message).is_err() {
-                    return;
-                }
+                let to = to.clone();
+                tokio::spawn(async move {
+                    match mse::accepted(Carrier::Tcp(stream), &to).await {
+                        // Without a session nobody wants the connection.
+                        Ok(begun) => {
+                            let _ = to.send(Message::Accepted { begun, address: unmapped(address), place });
+                        }
+                        Err(error) => tracing::debug!(%error, "an accepted connection came to nothing"),
+                    }
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");

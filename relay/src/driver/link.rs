@@ -6,6 +6,7 @@
 use crate::budget::Sent;
 use crate::webrtc;
 use anatomic_engine::PeerKey;
+use anatomic_wire::mse::Rc4;
 use bytes::{Bytes, BytesMut};
 use std::io;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use tokio::sync::mpsc::Sender;
 
 /// Smallest and largest read, in bytes. Large reads make few wake-ups; small ones keep idle peers cheap.
 const READ: std::ops::RangeInclusive<usize> = (16 * 1024)..=(256 * 1024);
+/// Room for the first bytes of a connection: handshakes.
+const FIRST: usize = 1024;
 /// Bytes that wait in a socket before it counts as full: enough for a fast path, little enough that a choke or a
 /// cancel still means something.
 const UNSENT: u32 = 256 * 1024;
@@ -65,10 +68,54 @@ pub(super) enum Flushed {
 /// Bytes on their way to a link.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
+    /// What they are encrypted with.
+    cipher: Option<Box<Rc4>>,
     /// What the engine wrote; empty once everything was taken.
     pub(super) bytes: Vec<u8>,
     /// How many of them were taken.
     at: usize,
+}
+
+impl Carrier {
+    /// Appends what came; 0 at the end of the stream. Only before there is a [`Link`], of what carries a stream.
+    pub(super) async fn read(&self, into: &mut BytesMut) -> io::Result<usize> {
+        let Self::Tcp(stream) = self else { return Err(io::ErrorKind::Unsupported.into()) };
+        into.reserve(FIRST);
+        loop {
+            stream.readable().await?;
+            match stream.try_read_buf(into) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Sends everything. Only before there is a [`Link`], over what carries a stream.
+    pub(super) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        let Self::Tcp(stream) = self else { return Err(io::ErrorKind::Unsupported.into()) };
+        while !bytes.is_empty() {
+            stream.writable().await?;
+            match stream.try_write(bytes) {
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Outbox {
+    pub(super) fn new(cipher: Option<Box<Rc4>>) -> Self {
+        Self { cipher, ..Self::default() }
+    }
+
+    /// Encrypts what the engine wrote; to be called once for all that is in it.
+    pub(super) fn encrypt(&mut self) {
+        if let Some(cipher) = &mut self.cipher {
+            cipher.apply(&mut self.bytes);
+        }
+    }
 }
 
 impl Link {
@@ -169,19 +216,46 @@ impl Link {
     }
 }
 
-/// Pumps a connection until it is over or closed.
-pub(super) async fn pump(link: Arc<Link>, peer: PeerKey, to: Sender<Heard>) {
-    match &link.carrier {
-        Carrier::Tcp(stream) => pump_tcp(&link, stream, peer, &to).await,
-        Carrier::WebRtc(channel) => pump_webrtc(&link, channel, peer, &to).await,
+/// Where a pump brings what it hears. Its methods give false when the driver is gone.
+#[derive(Debug)]
+pub(super) struct Ear {
+    pub(super) peer: PeerKey,
+    pub(super) to: Sender<Heard>,
+    /// What the other side encrypts with.
+    pub(super) cipher: Option<Box<Rc4>>,
+}
+
+impl Ear {
+    async fn received(&mut self, bytes: impl Into<BytesMut> + Into<Bytes>) -> bool {
+        let bytes = match &mut self.cipher {
+            Some(cipher) => {
+                let mut bytes: BytesMut = bytes.into();
+                cipher.apply(&mut bytes);
+                bytes.freeze()
+            }
+            None => bytes.into(),
+        };
+        self.to.send(Heard::Received(self.peer, bytes)).await.is_ok()
     }
-    if !link.is_closing() {
-        // The receiver is gone only when the driver is.
-        let _ = to.send(Heard::Closed(peer)).await;
+
+    async fn room(&self) -> bool {
+        self.to.send(Heard::Room(self.peer)).await.is_ok()
     }
 }
 
-async fn pump_tcp(link: &Link, stream: &TcpStream, peer: PeerKey, to: &Sender<Heard>) {
+/// Pumps a connection until it is over or closed.
+pub(super) async fn pump(link: Arc<Link>, mut ear: Ear) {
+    match &link.carrier {
+        Carrier::Tcp(stream) => pump_tcp(&link, stream, &mut ear).await,
+        Carrier::WebRtc(channel) => pump_webrtc(&link, channel, &mut ear).await,
+    }
+    if !link.is_closing() {
+        // The receiver is gone only when the driver is.
+        let _ = ear.to.send(Heard::Closed(ear.peer)).await;
+    }
+}
+
+async fn pump_tcp(link: &Link, stream: &TcpStream, ear: &mut Ear) {
     let mut buffer = BytesMut::new();
     let mut size = *READ.start();
     while !link.is_closing() {
@@ -200,10 +274,7 @@ async fn pump_tcp(link: &Link, stream: &TcpStream, peer: PeerKey, to: &Sender<He
             ready = stream.ready(interest) => ready,
         };
         let Ok(ready) = ready else { return };
-        if ready.is_writable()
-            && link.full.swap(false, Ordering::AcqRel)
-            && to.send(Heard::Room(peer)).await.is_err()
-        {
+        if ready.is_writable() && link.full.swap(false, Ordering::AcqRel) && !ear.room().await {
             return;
         }
         if !ready.is_readable() || link.paused.load(Ordering::Acquire) {
@@ -222,7 +293,7 @@ async fn pump_tcp(link: &Link, stream: &TcpStream, peer: PeerKey, to: &Sender<He
                 } else if count < size / 8 {
                     size = (size / 2).max(*READ.start());
                 }
-                if to.send(Heard::Received(peer, buffer.split().freeze())).await.is_err() {
+                if !ear.received(buffer.split()).await {
                     return;
                 }
             }
@@ -232,14 +303,14 @@ async fn pump_tcp(link: &Link, stream: &TcpStream, peer: PeerKey, to: &Sender<He
     }
 }
 
-async fn pump_webrtc(link: &Link, channel: &webrtc::Connection, peer: PeerKey, to: &Sender<Heard>) {
+async fn pump_webrtc(link: &Link, channel: &webrtc::Connection, ear: &mut Ear) {
     while !link.is_closing() {
         let (read, write) = link.wanted();
         tokio::select! {
             () = link.changed.notified() => {}
             bytes = channel.recv(), if read => {
                 let Some(bytes) = bytes else { return };
-                if to.send(Heard::Received(peer, bytes)).await.is_err() {
+                if !ear.received(bytes).await {
                     return;
                 }
             }
@@ -248,7 +319,7 @@ async fn pump_webrtc(link: &Link, channel: &webrtc::Connection, peer: PeerKey, t
                     return;
                 }
                 link.full.store(false, Ordering::Release);
-                if to.send(Heard::Room(peer)).await.is_err() {
+                if !ear.room().await {
                     return;
                 }
             }

@@ -14,6 +14,7 @@ mod handle;
 mod introductions;
 mod jobs;
 mod link;
+mod mse;
 mod open;
 mod session;
 mod storage;

@@ -7,21 +7,23 @@ use super::Config;
 use super::dial;
 use super::introductions::Introductions;
 use super::jobs::Jobs;
-use super::link::{Carrier, Flushed, Heard, Link, Outbox, pump};
+use super::link::{Carrier, Ear, Flushed, Heard, Link, Outbox, pump};
+use super::mse::{self, Begun};
 use super::storage::Storage;
 use crate::announce::Announcers;
 use crate::webrtc;
 use anatomic_core::Time;
 use anatomic_engine::{
-    AnnounceEvent, AnnounceKey, AnnounceReply, DialKey, Direction, Done, Engine, Event, IntroductionKey,
-    JobKey, Output, PeerKey, Reading, TorrentKey, Transport,
+    AnnounceEvent, AnnounceKey, AnnounceReply, DialKey, Direction, Done, Encryption, Engine, Event,
+    IntroductionKey, JobKey, Output, PeerKey, Reading, TorrentKey, Transport,
 };
+use anatomic_wire::mse::Ciphers;
+use bytes::Bytes;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, oneshot};
 
@@ -37,9 +39,9 @@ pub(crate) enum Message {
     /// Something to do with the session.
     Command(Box<dyn FnOnce(&mut Session) + Send>),
     /// A dial ended.
-    Dialled { dial: DialKey, torrent: TorrentKey, address: SocketAddr, result: std::io::Result<TcpStream> },
+    Dialled { dial: DialKey, torrent: TorrentKey, address: SocketAddr, result: std::io::Result<Begun> },
     /// Somebody connected; the place is free again when the connection is over.
-    Accepted { stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit },
+    Accepted { begun: Begun, address: SocketAddr, place: OwnedSemaphorePermit },
     /// A data channel opened.
     Opened { channel: webrtc::Connection, torrent: TorrentKey, direction: Direction },
     /// A connection is described for an introduction, or cannot be made; an offer of ours waits for its answer.
@@ -218,26 +220,21 @@ impl Session {
     fn take(&mut self, now: Time, message: Message) {
         match message {
             Message::Command(command) => command(self),
-            Message::Dialled { dial, torrent, address, result: Ok(stream) } => {
+            Message::Dialled { dial, torrent, address, result: Ok(begun) } => {
                 let direction = Direction::Dialled(dial);
-                self.connect(now, Carrier::Tcp(stream), direction, Some(torrent), Some(address), None);
+                self.connect(now, begun, direction, Some(torrent), Some(address), None);
             }
             Message::Dialled { dial, address, result: Err(error), .. } => {
                 tracing::debug!(%address, %error, "dial failed");
                 self.engine.handle_dial_failed(now, dial);
             }
-            Message::Accepted { stream, address, place } => {
-                self.connect(
-                    now,
-                    Carrier::Tcp(stream),
-                    Direction::Accepted,
-                    None,
-                    Some(address),
-                    Some(place),
-                );
+            Message::Accepted { begun, address, place } => {
+                self.connect(now, begun, Direction::Accepted, None, Some(address), Some(place));
             }
             Message::Opened { channel, torrent, direction } => {
-                self.connect(now, Carrier::WebRtc(channel), direction, Some(torrent), None, None);
+                let carrier = Carrier::WebRtc(channel);
+                let begun = Begun { carrier, ciphers: None, early: Bytes::new() };
+                self.connect(now, begun, direction, Some(torrent), None, None);
             }
             Message::Described { introduction, sdp, offer } => {
                 if let Some(offer) = offer {
@@ -272,23 +269,28 @@ impl Session {
     fn connect(
         &mut self,
         now: Time,
-        carrier: Carrier,
+        begun: Begun,
         direction: Direction,
         torrent: Option<TorrentKey>,
         address: Option<SocketAddr>,
         place: Option<OwnedSemaphorePermit>,
     ) {
-        let (transport, encrypted) = match &carrier {
-            Carrier::Tcp(_) => (Transport::Tcp, false),
-            Carrier::WebRtc(_) => (Transport::WebRtc, true),
+        let Begun { carrier, ciphers, early } = begun;
+        let transport = match &carrier {
+            Carrier::Tcp(_) => Transport::Tcp,
+            Carrier::WebRtc(_) => Transport::WebRtc,
         };
+        let encrypted = ciphers.is_some() || transport == Transport::WebRtc;
         let facts = anatomic_engine::Link { transport, direction, torrent, address, encrypted };
         let key = self.engine.handle_connected(now, facts);
         tracing::debug!(peer = ?key, ?transport, ?direction, "connected");
         let link = Link::new(carrier, self.config.sent.clone());
-        tokio::spawn(pump(Arc::clone(&link), key, self.heard.clone()));
-        let outbox = Outbox::default();
+        let (receive, send) = ciphers.map(|Ciphers { receive, send }| (receive, send)).unzip();
+        let ear = Ear { peer: key, to: self.heard.clone(), cipher: receive };
+        tokio::spawn(pump(Arc::clone(&link), ear));
+        let outbox = Outbox::new(send);
         self.peers.insert(key, Peer { link, outbox, queued: false, full: false, _place: place });
+        self.engine.handle_received(now, key, early);
     }
 
     fn hear(&mut self, now: Time, heard: Heard) {
@@ -337,7 +339,9 @@ impl Session {
 
     fn carry_out(&mut self, now: Time, output: Output) {
         match output {
-            Output::Dial { dial, torrent, address } => self.dial(now, dial, torrent, address),
+            Output::Dial { dial, torrent, address, encryption } => {
+                self.dial(now, dial, torrent, address, encryption);
+            }
             Output::Transmit { peer: key } => {
                 if let Some(peer) = self.peers.get_mut(&key) {
                     queue(&mut self.to_flush, key, peer);
@@ -377,15 +381,26 @@ impl Session {
     }
 
     /// Connects to a candidate, if policy allows.
-    fn dial(&mut self, now: Time, dial: DialKey, torrent: TorrentKey, address: SocketAddr) {
-        if let Err(refusal) = self.config.peers.check(address) {
-            tracing::debug!(%address, %refusal, "not dialled");
+    fn dial(
+        &mut self,
+        now: Time,
+        dial: DialKey,
+        torrent: TorrentKey,
+        address: SocketAddr,
+        encryption: Encryption,
+    ) {
+        let refusal = self.config.peers.check(address).err();
+        let Some(info_hash) = self.engine.info_hash(torrent).filter(|_| refusal.is_none()) else {
+            tracing::debug!(%address, ?refusal, "not dialled");
             self.engine.handle_dial_failed(now, dial);
             return;
-        }
+        };
         let (to, listen) = (self.messages.clone(), self.config.listen);
         tokio::spawn(async move {
-            let result = dial::connect(address, listen).await;
+            let result = match dial::connect(address, listen).await {
+                Ok(stream) => mse::dialled(Carrier::Tcp(stream), encryption, info_hash).await,
+                Err(error) => Err(error),
+            };
             // Without a session nobody wants the connection.
             let _ = to.send(Message::Dialled { dial, torrent, address, result });
         });
@@ -425,6 +440,7 @@ impl Session {
                     return;
                 }
                 let count = self.engine.poll_transmit(now, key, room, &mut peer.outbox.bytes);
+                peer.outbox.encrypt();
                 if count == 0 {
                     return;
                 }

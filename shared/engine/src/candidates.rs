@@ -4,6 +4,7 @@
 
 use crate::add::Source;
 use crate::config::Config;
+use crate::link::Encryption;
 use anatomic_core::Time;
 use anatomic_core::collections::BTreeMap;
 use fastrand::Rng;
@@ -26,6 +27,7 @@ pub(crate) struct Candidates {
 struct Candidate {
     source: Source,
     failures: u8,
+    encryption: Encryption,
     state: State,
     /// Not to be dialled before.
     not_before: Time,
@@ -43,10 +45,12 @@ enum State {
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It had exchanged payload: worth another call soon.
+    /// It had served one of both: worth another call soon.
     Useful,
     /// It had not.
     Useless,
+    /// They closed it before they said a word: many clients do that to whoever does not encrypt.
+    Mute,
     /// We had no use for it now.
     Later,
     /// Not to be called again.
@@ -79,7 +83,16 @@ impl Candidates {
                 _ => return,
             }
         }
-        self.known.insert(address, Candidate { source, failures: 0, state: State::Idle, not_before: now });
+        self.known.insert(
+            address,
+            Candidate {
+                source,
+                failures: 0,
+                encryption: Encryption::Plain,
+                state: State::Idle,
+                not_before: now,
+            },
+        );
     }
 
     /// The next address to dial now, best first; it counts as being dialled.
@@ -104,12 +117,20 @@ impl Candidates {
             .unwrap_or(Time::NEVER)
     }
 
+    /// How to begin with the address.
+    pub(crate) fn encryption(&self, address: SocketAddr) -> Encryption {
+        self.known.get(&address).map_or(Encryption::Plain, |candidate| candidate.encryption)
+    }
+
     pub(crate) fn connected(&mut self, address: SocketAddr) {
         self.set(address, State::Connected);
     }
 
     /// The dial came to nothing.
     pub(crate) fn failed(&mut self, config: &Config, now: Time, address: SocketAddr) {
+        if let Some(candidate) = self.known.get_mut(&address) {
+            candidate.encryption = Encryption::Plain;
+        }
         self.ended(config, now, address, Ending::Useless);
     }
 
@@ -125,7 +146,11 @@ impl Candidates {
                 candidate.failures = 0;
                 candidate.not_before = now + RECONNECT;
             }
-            Ending::Useless => {
+            Ending::Mute if candidate.encryption == Encryption::Plain => {
+                candidate.encryption = Encryption::Mse;
+                candidate.not_before = now;
+            }
+            Ending::Useless | Ending::Mute => {
                 candidate.failures = candidate.failures.saturating_add(1);
                 candidate.not_before = now + config.candidate_backoff * u32::from(candidate.failures);
                 // What the user named stays: there may be nobody else.
@@ -177,6 +202,23 @@ mod tests {
         candidates.next(now, &mut rng);
         candidates.failed(&config, now, address(1));
         assert_eq!(candidates.next_at(), Time::NEVER);
+    }
+
+    #[test]
+    fn who_closes_without_a_word_is_called_again_at_once_with_encryption_and_then_as_before() {
+        let (config, mut rng, now) = (Config::default(), Rng::with_seed(1), Time::ZERO);
+        let mut candidates = Candidates::default();
+        candidates.add(&config, now, Source::Tracker, address(1));
+        candidates.next(now, &mut rng);
+        candidates.ended(&config, now, address(1), Ending::Mute);
+        assert_eq!(candidates.next(now, &mut rng), Some(address(1)));
+        assert_eq!(candidates.encryption(address(1)), Encryption::Mse);
+        candidates.ended(&config, now, address(1), Ending::Useful);
+        assert_eq!(candidates.encryption(address(1)), Encryption::Mse, "it is remembered");
+        candidates.ended(&config, now, address(1), Ending::Mute);
+        assert_eq!(candidates.next_at(), now + config.candidate_backoff, "there is no third way");
+        candidates.failed(&config, now, address(1));
+        assert_eq!(candidates.encryption(address(1)), Encryption::Plain);
     }
 
     #[test]

@@ -12,9 +12,13 @@ use crate::resume::ResumeData;
 use crate::shared::{Place, Shared};
 use crate::torrent::Torrent;
 use crate::view::TorrentView;
+#[cfg(feature = "classic")]
+use anatomic_core::Sha1Hash;
 use anatomic_core::collections::{BTreeMap, BTreeSet};
 use anatomic_core::{InfoHash, PeerId, Time};
 use anatomic_wire::extended::Hosts;
+#[cfg(feature = "classic")]
+use anatomic_wire::mse;
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -27,6 +31,9 @@ const LOBBY_TICK: Duration = Duration::from_secs(1);
 pub struct Engine {
     torrents: Slab<TorrentKey, Torrent>,
     by_hash: BTreeMap<InfoHash, TorrentKey>,
+    /// By what names them in encrypted handshakes.
+    #[cfg(feature = "classic")]
+    by_hidden: BTreeMap<Sha1Hash, InfoHash>,
     shared: Shared,
     /// Connections in the lobby, to be timed out.
     lobby: Vec<PeerKey>,
@@ -42,6 +49,8 @@ impl Engine {
         Self {
             torrents: Slab::new(),
             by_hash: BTreeMap::new(),
+            #[cfg(feature = "classic")]
+            by_hidden: BTreeMap::new(),
             shared: Shared::new(config, peer_id, seed),
             lobby: Vec::new(),
             lobby_at: Time::NEVER,
@@ -63,6 +72,8 @@ impl Engine {
         }
         let key = self.torrents.insert_with(|key| Torrent::new(key, torrent, &mut self.shared));
         self.by_hash.insert(info_hash, key);
+        #[cfg(feature = "classic")]
+        self.by_hidden.insert(mse::hidden(info_hash), info_hash);
         self.with(key, |torrent, shared| torrent.start(shared));
         Ok(key)
     }
@@ -74,6 +85,8 @@ impl Engine {
         if let Some(gone) = self.torrents.remove(torrent) {
             self.timers.remove(&(gone.timer, torrent));
             self.by_hash.remove(&gone.info_hash());
+            #[cfg(feature = "classic")]
+            self.by_hidden.remove(&mse::hidden(gone.info_hash()));
         }
     }
 
@@ -320,6 +333,19 @@ impl Engine {
     #[must_use]
     pub fn find(&self, info_hash: InfoHash) -> Option<TorrentKey> {
         self.by_hash.get(&info_hash).copied()
+    }
+
+    /// The torrent that a peer means which hides its name: see [`mse::hidden`](anatomic_wire::mse::hidden).
+    #[cfg(feature = "classic")]
+    #[must_use]
+    pub fn find_hidden(&self, hidden: Sha1Hash) -> Option<InfoHash> {
+        self.by_hidden.get(&hidden).copied()
+    }
+
+    /// A torrent's name on the wire.
+    #[must_use]
+    pub fn info_hash(&self, torrent: TorrentKey) -> Option<InfoHash> {
+        Some(self.torrents.get(torrent)?.info_hash())
     }
 
     /// What a torrent is doing; rates are those of the last input's time.

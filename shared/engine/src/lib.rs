@@ -58,7 +58,7 @@ pub use bridge::SwitchCounters;
 pub use config::{Config, Role, Schemes, Tiers};
 pub use engine::Engine;
 pub use keys::{AnnounceKey, DialKey, IntroductionKey, JobKey, PeerKey, TorrentKey};
-pub use link::{Direction, Link, Transport};
+pub use link::{Direction, Encryption, Link, Transport};
 pub use output::{
     AnnounceEvent, AnnounceReply, AnnounceRequest, CloseReason, Done, Event, Job, MIN_ROOM, Output, Reading,
     State, Step,

@@ -32,6 +32,16 @@ pub enum Transport {
     WebRtc,
 }
 
+/// How the bytes of a connection that we dial are to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Encryption {
+    /// With our handshake.
+    #[default]
+    Plain,
+    /// With message stream encryption: the peer took no other connection.
+    Mse,
+}
+
 /// Who began a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {

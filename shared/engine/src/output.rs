@@ -3,6 +3,7 @@
 //! Only values; who produces them is in `engine` and `torrent`.
 
 use crate::keys::{AnnounceKey, DialKey, IntroductionKey, JobKey, PeerKey, TorrentKey};
+use crate::link::Encryption;
 use crate::peer::Misbehaviour;
 use anatomic_core::{Block, FileIndex, InfoHash, PeerId, PieceIndex, Sha1Hash};
 use anatomic_wire::extended::Hosts;
@@ -22,6 +23,8 @@ pub enum Output {
         torrent: TorrentKey,
         /// Whom to call.
         address: SocketAddr,
+        /// How to begin.
+        encryption: Encryption,
     },
     /// The peer has something to send: call `poll_transmit` as its transport has room. Said once; said again
     /// only after `poll_transmit` returned 0 with at least [`MIN_ROOM`] to fill.

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::hash::FastSet;
 use crate::keys::{AnnounceKey, DialKey, IntroductionKey, JobKey, PeerKey, Slab, TorrentKey};
 use crate::limiter::Buckets;
+use crate::link::Encryption;
 use crate::output::{AnnounceRequest, CloseReason, Event, Job, Output, Step};
 use crate::peer::Peer;
 use anatomic_core::{PeerId, Time};
@@ -135,10 +136,9 @@ impl Shared {
         true
     }
 
-    pub(crate) fn dial(&mut self, torrent: TorrentKey, address: SocketAddr) -> DialKey {
+    pub(crate) fn dial(&mut self, torrent: TorrentKey, address: SocketAddr, encryption: Encryption) {
         let dial = self.dials.insert(Ticket { torrent, about: address });
-        self.outputs.push_back(Output::Dial { dial, torrent, address });
-        dial
+        self.outputs.push_back(Output::Dial { dial, torrent, address, encryption });
     }
 
     /// Tells the driver to close a connection; the key is dead.

@@ -97,6 +97,7 @@ pub(crate) struct Peer {
     allowance_fast: u32,
     metadata_asked: BTreeSet<u32>,
     metadata_wanted: VecDeque<u32>,
+    metadata_given: bool,
     /// We told it that we take introductions.
     introduces: bool,
 
@@ -159,6 +160,7 @@ impl Peer {
             allowance_fast: 0,
             metadata_asked: BTreeSet::new(),
             metadata_wanted: VecDeque::new(),
+            metadata_given: false,
             introduces: false,
             control: Vec::new(),
             control_at: 0,
@@ -293,6 +295,12 @@ impl Peer {
     /// Payload to it: all bytes, and bytes a second.
     pub(crate) fn uploaded(&self, now: Time) -> (u64, f64) {
         (self.uploaded, self.up.per_second(now))
+    }
+
+    /// Whether the connection was of use to one of both: payload went over it, or the info dictionary, after which some
+    /// clients (Transmission 3.00) leave and come back for the rest.
+    pub(crate) const fn was_useful(&self) -> bool {
+        self.downloaded > 0 || self.uploaded > 0 || self.metadata_given
     }
 
     /// When it last said something.

@@ -128,6 +128,7 @@ impl Peer {
         while room - (into.len() - start) >= MIN_ROOM
             && let Some(piece) = self.metadata_wanted.pop_front()
         {
+            self.metadata_given = true;
             let from = (piece as usize).saturating_mul(METADATA_PIECE_LEN as usize).min(metadata.len());
             let to = (from + METADATA_PIECE_LEN as usize).min(metadata.len());
             let message = MetadataMessage::Data { piece, total_size, data: metadata.slice(from..to) };

@@ -178,7 +178,6 @@ impl Swarm {
     pub(crate) fn departed(&mut self, shared: &Shared, member: &Member, reason: Option<&CloseReason>) {
         let Some(address) = member.dialled else { return };
         let now = shared.now;
-        let traded = member.peer.downloaded(now).0 + member.peer.uploaded(now).0 > 0;
         let ending = match reason {
             Some(CloseReason::Misbehaved(_) | CloseReason::Banned | CloseReason::Ourselves) => Ending::Never,
             Some(
@@ -188,7 +187,8 @@ impl Swarm {
                 | CloseReason::Paused
                 | CloseReason::Removed,
             ) => Ending::Later,
-            _ if traded => Ending::Useful,
+            _ if member.peer.was_useful() => Ending::Useful,
+            None if member.peer.handshake().is_none() => Ending::Mute,
             _ => Ending::Useless,
         };
         self.candidates.ended(&shared.config, now, address, ending);
@@ -265,7 +265,7 @@ impl Swarm {
             }
             self.dials += 1;
             self.counters.dials += 1;
-            shared.dial(self.key, address);
+            shared.dial(self.key, address, self.candidates.encryption(address));
         }
     }
 

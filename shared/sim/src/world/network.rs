@@ -145,7 +145,7 @@ impl World {
         let config = &self.hosts[host.0].config;
         let latency = config.latency;
         match output {
-            Output::Dial { dial, torrent, address } => {
+            Output::Dial { dial, torrent, address, .. } => {
                 self.push(now + latency, Happening::DialArrives { from: host, dial, torrent, address });
             }
             Output::Transmit { peer } => {

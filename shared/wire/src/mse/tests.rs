@@ -99,6 +99,10 @@ fn a_handshake_is_the_bytes_that_another_program_computed() {
     assert!(agreed.ciphers.is_none() && agreed.early.is_empty());
     let fourth = acceptor.take_output();
     assert_eq!(fourth, hex("f293206daf4634b77b218f40b293"));
+    let other = Other { exponent: [0x0a; SECRET_LEN], offer: RC4, pad: 0, initial: b"", behind: b"" };
+    let (mut answer, mut theirs) = (terms(RC4), other.third(&yb).1);
+    theirs.receive.apply(&mut answer);
+    assert_eq!(answer, hex("f293206daf4634b77b218f43b293"));
     assert!(matches!(dialler.receive(&fourth), Ok(Step::Done(_))));
 }
 
