@@ -197,11 +197,12 @@ async fn run(data: &Path, args: &[String]) -> serde_json::Value {
 }
 
 /// Everything that was confirmed is known, by one and the same planter.
-async fn nothing_is_lost(client: &reqwest::Client, hosts: [&str; 2], confirmed: &[InfoHash]) {
+async fn nothing_is_lost(client: &reqwest::Client, hosts: &[&str], confirmed: &[InfoHash]) {
     for host in hosts {
         for hash in confirmed {
             let answer = client.get(format!("{host}/api/v1/torrents/{hash}")).send().await.unwrap();
-            assert!(answer.status().is_success(), "{host} has lost {hash}");
+            let status = answer.status();
+            assert!(status.is_success(), "{host} has lost {hash}: {status}, {:?}", answer.text().await);
             let lookup: Lookup = answer.json().await.unwrap();
             assert_eq!(lookup.receipts.len(), 1, "{host}, {hash}: one planter, whose key is not lost");
         }
@@ -275,7 +276,12 @@ async fn killed_supernodes_nodes_planters_seeds_and_downloads_lose_nothing_that_
                         node.kill_and_restart().await
                     }
                     let (success, planted) = planting.await.unwrap();
-                    success.then_some(planted)
+                    if success {
+                        // By the node at least; by the supernode if it is named.
+                        nothing_is_lost(&client, &[&node.url], &[info_hash(&planted)]).await;
+                    }
+                    let indexed = planted["supernodes"].as_array().is_some_and(|named| !named.is_empty());
+                    (success && indexed).then_some(planted)
                 };
                 if let Ok(bytes) = std::fs::read(&out) {
                     Metainfo::from_torrent(&bytes).expect("a torrent is written whole or not at all");
@@ -286,7 +292,7 @@ async fn killed_supernodes_nodes_planters_seeds_and_downloads_lose_nothing_that_
                     None => run(&path("planter"), &args).await,
                 };
                 confirmed.push(info_hash(&planted));
-                nothing_is_lost(&client, [&supernode.url, &node.url], &confirmed[confirmed.len() - 1..])
+                nothing_is_lost(&client, &[&supernode.url, &node.url], &confirmed[confirmed.len() - 1..])
                     .await;
             }
             3 => {
@@ -306,7 +312,7 @@ async fn killed_supernodes_nodes_planters_seeds_and_downloads_lose_nothing_that_
             }
         }
     }
-    nothing_is_lost(&client, [&supernode.url, &node.url], &confirmed).await;
+    nothing_is_lost(&client, &[&supernode.url, &node.url], &confirmed).await;
     // Whatever was killed, a download that was killed is completed, is right, and brings only what it did not have. A node that
     // was killed may have lost the last minute's peers, so the seed announces itself anew.
     drop(seed);

@@ -13,6 +13,7 @@ use anatomic_core::InfoHash;
 use anatomic_core::address::Policy;
 use anatomic_mesh::api::{Handover, Problem, Report, Reported, TorrentFile, paths};
 use anatomic_mesh::counts::{Counts, MAX_SWARMS, SwarmCount};
+use anatomic_mesh::sharing::guests::Kinds;
 use anatomic_mesh::{Identity, Listing, Signed};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -215,8 +216,8 @@ impl Reporter {
             if torrent.listing() == Listing::Unlisted {
                 continue;
             }
-            let (tabs, classic) = self.tracker.swarms.kinds(&torrent.info_hash);
-            let seed_age = (tabs.seeds + classic.seeds > 0).then_some(0);
+            let Kinds { tabs, classic } = self.tracker.swarms.kinds(&torrent.info_hash);
+            let seed_age = self.tracker.swarms.has_seed(&torrent.info_hash).then_some(0);
             let count =
                 SwarmCount { info_hash: torrent.info_hash, tabs, classic, helped: torrent.helped, seed_age };
             let news = match said.get(&torrent.info_hash) {

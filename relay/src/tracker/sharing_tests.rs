@@ -3,6 +3,7 @@
 use super::super::peers::Scope;
 use super::super::swarms::{Drawn, Limits, Socket, Wish};
 use super::*;
+use anatomic_mesh::sharing::guests::Kinds;
 use anatomic_wire::tracker::announce::AnnounceRequest;
 use anatomic_wire::tracker::websocket::WsAnnounce;
 use tokio::sync::mpsc::Receiver;
@@ -133,4 +134,39 @@ fn a_browser_at_both_nodes_is_not_offered_to_itself() {
     let offer = Offer { id: OfferId([1; 20]), sdp: "v".into() };
     assert!(!store.offer_from_sister(Instant::now(), SISTER, HASH, PeerId([1; 20]), offer));
     assert!(inbox.try_recv().is_err());
+}
+
+#[test]
+fn a_peer_that_announces_to_two_sisters_is_counted_once_at_both() {
+    let (one, _) = store();
+    let (two, _) = store();
+    let now = Instant::now();
+    // A seed at both, a leech at one, a tab at both, a tab at two.
+    announce(&one, 1, 0, 0);
+    announce(&two, 1, 0, 0);
+    announce(&one, 2, 9, 0);
+    let _tabs = [tab(&one, 3, 0), tab(&two, 3, 0), tab(&two, 4, 0)];
+    for (to, from, key) in [(&one, &two, Key([1; 32])), (&two, &one, Key([2; 32]))] {
+        let Present { peers, counts } = from.present(now, &HASH);
+        to.learn(now, HASH, key, &peers, &[], Some(counts));
+    }
+    for store in [&one, &two] {
+        let Kinds { tabs, classic } = store.kinds(&HASH);
+        assert_eq!((tabs.seeds, tabs.leeches), (0, 2));
+        assert_eq!((classic.seeds, classic.leeches), (1, 1));
+        let counts = store.counts(&HASH);
+        assert_eq!((counts.complete, counts.incomplete), (1, 3), "as tracker replies have it");
+    }
+    // One that was known from a sister and comes here, too.
+    announce(&two, 2, 9, 0);
+    assert_eq!(two.kinds(&HASH).classic.leeches, 1);
+}
+
+#[test]
+fn what_a_sister_says_of_a_seed_proves_none() {
+    let (store, _abroad) = store();
+    store.learn(Instant::now(), HASH, SISTER, &[guest(1, true)], &[], None);
+    assert_eq!((store.kinds(&HASH).classic.seeds, store.has_seed(&HASH)), (1, false));
+    announce(&store, 1, 0, 0);
+    assert_eq!((store.kinds(&HASH).classic.seeds, store.has_seed(&HASH)), (2, true));
 }

@@ -26,7 +26,8 @@ pub struct Peers {
     pub leeches: u32,
 }
 
-/// One swarm, as a node sees it.
+/// One swarm, as a node sees it: different peers, its own and those that sisters named, each once. The largest of several nodes'
+/// figures is the best; a sum would count peers twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SwarmCount {
     /// Which.

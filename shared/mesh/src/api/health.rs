@@ -22,7 +22,7 @@ pub struct Connected {
     pub webrtc: u32,
 }
 
-/// A swarm, as one node sees it.
+/// A swarm, as one node sees it: different peers, its own and those that sisters named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Swarm {
     /// Browsers in the swarm.
@@ -80,13 +80,14 @@ pub struct Health {
     /// Seconds until the last of the healthy nodes' leases ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<u64>,
-    /// The largest of the nodes' swarms, kind by kind: sisters share their peers, so a sum would count them twice.
+    /// The largest of the nodes' swarms, kind by kind: sisters share their peers, so each counts those of the others already, and a
+    /// sum would count them twice.
     #[serde(default)]
     pub tabs: Peers,
     /// The same of other clients.
     #[serde(default)]
     pub classic: Peers,
-    /// Tabs helped, by all nodes together.
+    /// Tabs helped: the largest of the nodes' figures, since one tab is helped by several nodes. So many at least.
     #[serde(default)]
     pub helped: u64,
     /// Seconds since a seed was last known to be alive.
@@ -135,7 +136,7 @@ impl Health {
             let swarm = node.swarm.unwrap_or_default();
             health.tabs = most(health.tabs, swarm.tabs);
             health.classic = most(health.classic, swarm.classic);
-            health.helped = health.helped.saturating_add(u64::from(swarm.helped));
+            health.helped = health.helped.max(u64::from(swarm.helped));
         }
         health.nodes.sort_by_key(|node| (!(node.lives && node.holds), !node.lives, node.url.clone()));
         health
@@ -234,7 +235,7 @@ mod tests {
                 ("http://n3", false, false, Some(900)),
             ]
         );
-        assert_eq!((health.healthy, health.lease, health.helped), (2, Some(DEFAULT_LEASE), 11));
+        assert_eq!((health.healthy, health.lease, health.helped), (2, Some(DEFAULT_LEASE), 10));
         assert_eq!(health.tabs, Peers { seeds: 1, leeches: 4 });
         assert_eq!(health.planters, [Key([9; 32])]);
     }

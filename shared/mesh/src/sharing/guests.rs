@@ -4,6 +4,7 @@
 //! says is listened to at all was decided before it comes here.
 
 use super::contact::{Contact, SharedPeer};
+use crate::counts::Peers;
 use crate::identity::Key;
 use anatomic_core::Time;
 use fastrand::Rng;
@@ -32,6 +33,31 @@ impl Counts {
     pub const fn peers(&self) -> u32 {
         self.seeds.saturating_add(self.leeches)
     }
+}
+
+/// Peers by kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Kinds {
+    /// Browsers.
+    pub tabs: Peers,
+    /// Other clients.
+    pub classic: Peers,
+}
+
+/// What a sister named who has more than she may name.
+#[derive(Default)]
+struct Named {
+    all: u32,
+    /// Those that we do not have ourselves.
+    strange: u32,
+    seeds: u32,
+    browsers: u32,
+}
+
+/// `number · part / whole`, at most `number`; nothing of nothing.
+fn share(number: u32, part: u32, whole: u32) -> u32 {
+    let share = (u64::from(number) * u64::from(part)).checked_div(u64::from(whole)).unwrap_or(0);
+    u32::try_from(share).unwrap_or(u32::MAX).min(number)
 }
 
 /// How many peers of a reply are the node's own and how many are guests.
@@ -230,31 +256,55 @@ impl Guests {
         accepted.map(|(contact, _)| *contact).take(count).collect()
     }
 
-    /// How many peers the sisters have that `own` does not know: each named one once, however many sisters name it,
-    /// and of those not named as many as the sisters count beyond the named.
+    /// How many peers the sisters have that `own` does not know: see [`Guests::kinds`].
     #[must_use]
     pub fn counts(&self, own: impl Fn(&Contact) -> bool) -> Counts {
-        let mut counts = Counts::default();
-        for (contact, guest) in self.row.iter().filter(|(contact, guest)| !guest.bridge && !own(contact)) {
-            let kind = if guest.seed { &mut counts.seeds } else { &mut counts.leeches };
-            *kind = kind.saturating_add(1);
-            if matches!(contact, Contact::Browser(_)) {
-                counts.browsers = counts.browsers.saturating_add(1);
+        let Kinds { tabs, classic } = self.kinds(own);
+        Counts {
+            seeds: tabs.seeds.saturating_add(classic.seeds),
+            leeches: tabs.leeches.saturating_add(classic.leeches),
+            browsers: tabs.seeds.saturating_add(tabs.leeches),
+        }
+    }
+
+    /// How many peers the sisters have that `own` does not know, by kind: each named one once, however many sisters name it,
+    /// and of those not named as many as a sister counts beyond the named, less the share that is our own among the named.
+    #[must_use]
+    pub fn kinds(&self, own: impl Fn(&Contact) -> bool) -> Kinds {
+        let mut kinds = Kinds::default();
+        let more = self.sisters.iter().filter(|(_, origin)| origin.guests >= MAX_PER_SISTER);
+        let mut more: Vec<(Key, Counts, Named)> =
+            more.map(|(sister, origin)| (*sister, origin.counts, Named::default())).collect();
+        for (contact, guest) in self.row.iter().filter(|(_, guest)| !guest.bridge) {
+            let (browser, strange) = (matches!(contact, Contact::Browser(_)), !own(contact));
+            if strange {
+                let kind = if browser { &mut kinds.tabs } else { &mut kinds.classic };
+                let number = if guest.seed { &mut kind.seeds } else { &mut kind.leeches };
+                *number = number.saturating_add(1);
+            }
+            if let Some((_, _, named)) = more.iter_mut().find(|(sister, ..)| *sister == guest.sister) {
+                named.all += 1;
+                named.strange += u32::from(strange);
+                named.seeds += u32::from(guest.seed);
+                named.browsers += u32::from(browser);
             }
         }
-        for (_, origin) in &self.sisters {
-            if origin.guests < MAX_PER_SISTER {
-                continue;
-            }
-            let named = u32::try_from(origin.guests).unwrap_or(u32::MAX);
-            let beyond = origin.counts.peers().saturating_sub(named);
+        for (_, counts, named) in more {
             // A count that nobody can check is worth no more than as many again.
-            let beyond = beyond.min(named);
-            let seeds = origin.counts.seeds.min(beyond);
-            counts.seeds = counts.seeds.saturating_add(seeds);
-            counts.leeches = counts.leeches.saturating_add(beyond - seeds);
+            let beyond = counts.peers().saturating_sub(named.all).min(named.all);
+            let beyond = share(beyond, named.strange, named.all);
+            let seeds = counts.seeds.saturating_sub(named.seeds).min(beyond);
+            let browsers = counts.browsers.saturating_sub(named.browsers).min(beyond);
+            let tab_seeds = share(seeds, browsers, beyond);
+            for (kind, seeds, all) in [
+                (&mut kinds.tabs, tab_seeds, browsers),
+                (&mut kinds.classic, seeds.saturating_sub(tab_seeds), beyond.saturating_sub(browsers)),
+            ] {
+                kind.seeds = kind.seeds.saturating_add(seeds);
+                kind.leeches = kind.leeches.saturating_add(all.saturating_sub(seeds));
+            }
         }
-        counts
+        kinds
     }
 
     fn origin(&mut self, sister: Key) -> &mut Origin {
@@ -389,5 +439,22 @@ mod tests {
         assert_eq!(guests.counts(|_| false), Counts { seeds: 51, leeches: 199, browsers: 0 });
         guests.set_counts(A, Counts { seeds: u32::MAX, leeches: u32::MAX, browsers: 0 });
         assert_eq!(guests.counts(|_| false).peers(), 400);
+    }
+
+    #[test]
+    fn of_peers_that_a_sister_does_not_name_as_many_are_ours_as_of_those_that_she_names() {
+        let mut guests = Guests::default();
+        for number in 0..100 {
+            guests.learn(Time::ZERO, A, &peer(number, 0)).unwrap();
+            let browser = Contact::Browser(PeerId([number as u8; 20]));
+            guests.learn(Time::ZERO, A, &SharedPeer { contact: browser, ..peer(number, 0) }).unwrap();
+        }
+        guests.set_counts(A, Counts { seeds: 2, leeches: 298, browsers: 150 });
+        let (tabs, classic) = (Peers { seeds: 1, leeches: 149 }, Peers { seeds: 1, leeches: 149 });
+        assert_eq!(guests.kinds(|_| false), Kinds { tabs, classic });
+        assert_eq!(guests.kinds(|_| true), Kinds::default(), "all that announce there announce here, too");
+        let classic_is_ours = guests.kinds(|contact| matches!(contact, Contact::Address(_)));
+        assert_eq!(classic_is_ours.tabs.seeds + classic_is_ours.tabs.leeches, 150);
+        assert_eq!(classic_is_ours.classic, Peers::default());
     }
 }
