@@ -22,4 +22,6 @@ pub mod store;
 pub mod supernode;
 pub mod tls;
 pub mod tracker;
+mod udp;
+mod utp;
 pub mod webrtc;

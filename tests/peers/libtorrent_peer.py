@@ -1,6 +1,6 @@
 """libtorrent as a peer, driven by its arguments; says what happens in JSON lines.
 
-python libtorrent_peer.py seed|leech TORRENT|MAGNET DIR webrtc|tcp [TRACKER...]
+python libtorrent_peer.py seed|leech TORRENT|MAGNET DIR webrtc|tcp|utp [TRACKER...]
 """
 
 import json
@@ -11,7 +11,7 @@ import time
 import libtorrent as lt
 
 role, what, folder, transport, *trackers = sys.argv[1:]
-webrtc = transport == "webrtc"
+tcp, utp = transport == "tcp", transport == "utp"
 
 
 def say(event, **more):
@@ -46,10 +46,10 @@ session = lt.session(
         "ssrf_mitigation": False,
         "validate_https_trackers": False,
         "webtorrent_stun_server": "",
-        "enable_incoming_tcp": not webrtc,
-        "enable_outgoing_tcp": not webrtc,
-        "enable_incoming_utp": False,
-        "enable_outgoing_utp": False,
+        "enable_incoming_tcp": tcp,
+        "enable_outgoing_tcp": tcp,
+        "enable_incoming_utp": utp,
+        "enable_outgoing_utp": utp,
         **encryption,
         "announce_to_all_trackers": True,
         "announce_to_all_tiers": True,

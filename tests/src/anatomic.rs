@@ -80,7 +80,7 @@ impl Anatomic {
         Self::start(scene, "up", "up", &all).await
     }
 
-    /// `anatomic ROLE --json` on free ports of 127.0.0.1, its data folder in the scene as
+    /// `anatomic ROLE --json` on free ports of 127.0.0.1 but for those that options name, its data folder in the scene as
     /// `NAME.data`.
     ///
     /// # Panics
@@ -112,7 +112,7 @@ impl Anatomic {
         let any = format!("{}:0", place.ip);
         let mut all: Vec<String> = vec!["--listen".into(), any.clone()];
         if role != "supernode" {
-            for option in ["--tcp", "--udp"] {
+            for option in ["--tcp", "--udp"].into_iter().filter(|option| !options.contains(option)) {
                 all.extend([option.into(), any.clone()]);
             }
         }

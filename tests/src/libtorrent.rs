@@ -20,6 +20,8 @@ pub enum Transport {
     WebRtc,
     /// TCP only.
     Tcp,
+    /// uTP only.
+    Utp,
 }
 
 /// Seeds `torrent`, whose content lies in `dir`; ready when this returns.
@@ -114,6 +116,7 @@ fn start_in(
     let transport = match transport {
         Transport::WebRtc => "webrtc",
         Transport::Tcp => "tcp",
+        Transport::Utp => "utp",
     };
     let mut command = Command::new(programs::peer_file("venv/bin/python"));
     command.arg(programs::script("libtorrent_peer.py")).args([role, what]).arg(dir).arg(transport);

@@ -117,6 +117,12 @@ impl Bridge {
         self.shared.endpoint.counters()
     }
 
+    /// What its uTP connections do; `None` without uTP.
+    #[must_use]
+    pub fn utp(&self) -> Option<anatomic_utp::Counters> {
+        self.shared.session.utp()
+    }
+
     /// The UDP port of all WebRTC connections.
     #[must_use]
     pub fn udp(&self) -> Option<SocketAddr> {

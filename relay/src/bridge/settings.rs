@@ -23,6 +23,8 @@ pub struct Settings {
     pub tcp: Option<SocketAddr>,
     /// The UDP port of all WebRTC connections; `None` as for `tcp`.
     pub udp: Option<SocketAddr>,
+    /// Whether classic peers are reached over uTP too.
+    pub utp: bool,
     /// The address on which the process listens for HTTP.
     pub host: IpAddr,
     /// Public addresses of a NAT in front that forwards the same ports.
@@ -33,7 +35,7 @@ pub struct Settings {
     pub supernodes: Vec<String>,
     /// Where the DTLS certificate is kept, so that it stays the same after a restart.
     pub certificate: PathBuf,
-    /// Counts bytes sent over TCP.
+    /// Counts bytes sent over TCP and uTP.
     pub sent: Sent,
 }
 
@@ -74,6 +76,7 @@ impl Settings {
                 peers: self.network,
                 trackers: self.network,
                 webrtc: Some(endpoint.clone()),
+                utp: self.utp,
                 sent: self.sent.clone(),
                 ..driver::Config::default()
             };

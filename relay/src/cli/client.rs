@@ -21,9 +21,12 @@ pub struct Options {
     /// Address where peers connect; by default any free port of all addresses
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
-    /// Use TCP only: no WebRTC, hence no browsers
+    /// Do without WebRTC, hence without browsers
     #[arg(long)]
     pub no_webrtc: bool,
+    /// Do without uTP
+    #[arg(long)]
+    pub no_utp: bool,
     /// Send at most so many bytes a second (`500k`, `2M`)
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub upload_limit: Option<u64>,
@@ -60,6 +63,7 @@ pub async fn start(options: &Options, limits: Limits) -> Result<Handle, Failure>
         peers: Policy::PrivateNetwork,
         trackers: Policy::PrivateNetwork,
         webrtc: if options.no_webrtc { None } else { webrtc(options.listen) },
+        utp: !options.no_utp,
         ..driver::Config::default()
     };
     let addresses = match options.listen {

@@ -195,7 +195,8 @@ async fn run_with(args: Args, prefer: Vec<NodeEntry>) -> Result<(), Failure> {
         return Ok(());
     }
     let (json, dht) = (args.json, args.dht);
-    let options = client::Options { listen: None, no_webrtc: false, upload_limit: None, json, dht };
+    let options =
+        client::Options { listen: None, no_webrtc: false, no_utp: false, upload_limit: None, json, dht };
     seed::run(seed::Args { source: printed.torrent, from: content, options }).await
 }
 

@@ -5,6 +5,7 @@
 
 use super::introductions::enter;
 use super::session::{Message, Session};
+use crate::utp::Gauge;
 use crate::webrtc::Endpoint;
 use anatomic_core::{InfoHash, PeerId};
 use anatomic_engine::{AddTorrent, Direction, Event, TorrentKey, TorrentView};
@@ -21,6 +22,7 @@ pub struct Handle {
     local: Option<SocketAddr>,
     peer_id: PeerId,
     webrtc: Option<Endpoint>,
+    utp: Option<Gauge>,
 }
 
 /// Why a session did not do what was asked.
@@ -60,8 +62,9 @@ impl Handle {
         local: Option<SocketAddr>,
         peer_id: PeerId,
         webrtc: Option<Endpoint>,
+        utp: Option<Gauge>,
     ) -> Self {
-        Self { messages, events, local, peer_id, webrtc }
+        Self { messages, events, local, peer_id, webrtc, utp }
     }
 
     /// Where classic peers connect, with the port that was picked.
@@ -74,6 +77,12 @@ impl Handle {
     #[must_use]
     pub const fn peer_id(&self) -> PeerId {
         self.peer_id
+    }
+
+    /// What uTP did so far; `None` without it.
+    #[must_use]
+    pub fn utp(&self) -> Option<anatomic_utp::Counters> {
+        self.utp.as_ref().map(Gauge::counters)
     }
 
     /// What happens from now on. A listener that lags is told so and can look at [`Self::view`].

@@ -4,7 +4,7 @@
 //! room, is the pump's part, so that a connection costs the engine's task nothing while it is quiet.
 
 use crate::budget::Sent;
-use crate::webrtc;
+use crate::{utp, webrtc};
 use anatomic_engine::PeerKey;
 use anatomic_wire::mse::Rc4;
 use bytes::{Bytes, BytesMut};
@@ -43,14 +43,15 @@ pub(super) struct Link {
     full: AtomicBool,
     closing: AtomicBool,
     changed: Notify,
-    /// Counts what goes over TCP.
+    /// Counts what goes over TCP; other carriers count themselves.
     sent: Sent,
 }
 
 /// What carries the bytes.
 #[derive(Debug)]
-pub(super) enum Carrier {
+pub(crate) enum Carrier {
     Tcp(TcpStream),
+    Utp(utp::Connection),
     WebRtc(webrtc::Connection),
 }
 
@@ -79,7 +80,15 @@ pub(super) struct Outbox {
 impl Carrier {
     /// Appends what came; 0 at the end of the stream. Only before there is a [`Link`], of what carries a stream.
     pub(super) async fn read(&self, into: &mut BytesMut) -> io::Result<usize> {
-        let Self::Tcp(stream) = self else { return Err(io::ErrorKind::Unsupported.into()) };
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            Self::Utp(connection) => {
+                let bytes = connection.recv().await.unwrap_or_default();
+                into.extend_from_slice(&bytes);
+                return Ok(bytes.len());
+            }
+            Self::WebRtc(_) => return Err(io::ErrorKind::Unsupported.into()),
+        };
         into.reserve(FIRST);
         loop {
             stream.readable().await?;
@@ -92,10 +101,22 @@ impl Carrier {
 
     /// Sends everything. Only before there is a [`Link`], over what carries a stream.
     pub(super) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        let Self::Tcp(stream) = self else { return Err(io::ErrorKind::Unsupported.into()) };
         while !bytes.is_empty() {
-            stream.writable().await?;
-            match stream.try_write(bytes) {
+            let written = match self {
+                Self::Tcp(stream) => {
+                    stream.writable().await?;
+                    stream.try_write(bytes)
+                }
+                Self::Utp(connection) => {
+                    connection.writable().await;
+                    match connection.is_over() {
+                        true => Err(io::ErrorKind::ConnectionReset.into()),
+                        false => Ok(connection.write(bytes)),
+                    }
+                }
+                Self::WebRtc(_) => Err(io::ErrorKind::Unsupported.into()),
+            };
+            match written {
                 Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
@@ -139,6 +160,9 @@ impl Link {
     pub(super) fn room(&self) -> Option<usize> {
         match &self.carrier {
             Carrier::Tcp(_) => Some(UNSENT as usize / 2),
+            Carrier::Utp(connection) => {
+                Some(connection.room()).filter(|room| *room >= anatomic_engine::MIN_ROOM)
+            }
             Carrier::WebRtc(channel) => {
                 Some(channel.room()).filter(|room| *room >= anatomic_engine::MIN_ROOM)
             }
@@ -158,6 +182,11 @@ impl Link {
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Flushed::Full,
                     Err(_) => return Flushed::Over,
+                },
+                Carrier::Utp(connection) => match connection.write(rest) {
+                    0 if connection.is_over() => return Flushed::Over,
+                    0 => return Flushed::Full,
+                    count => outbox.at += count,
                 },
                 Carrier::WebRtc(channel) => {
                     if channel.close_reason().is_some() {
@@ -247,6 +276,7 @@ impl Ear {
 pub(super) async fn pump(link: Arc<Link>, mut ear: Ear) {
     match &link.carrier {
         Carrier::Tcp(stream) => pump_tcp(&link, stream, &mut ear).await,
+        Carrier::Utp(connection) => pump_utp(&link, connection, &mut ear).await,
         Carrier::WebRtc(channel) => pump_webrtc(&link, channel, &mut ear).await,
     }
     if !link.is_closing() {
@@ -316,6 +346,30 @@ async fn pump_webrtc(link: &Link, channel: &webrtc::Connection, ear: &mut Ear) {
             }
             () = channel.writable(), if write => {
                 if channel.close_reason().is_some() {
+                    return;
+                }
+                link.full.store(false, Ordering::Release);
+                if !ear.room().await {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn pump_utp(link: &Link, connection: &utp::Connection, ear: &mut Ear) {
+    while !link.is_closing() {
+        let (read, write) = link.wanted();
+        tokio::select! {
+            () = link.changed.notified() => {}
+            bytes = connection.recv(), if read => {
+                let Some(bytes) = bytes else { return };
+                if !ear.received(bytes).await {
+                    return;
+                }
+            }
+            () = connection.writable(), if write => {
+                if connection.is_over() {
                     return;
                 }
                 link.full.store(false, Ordering::Release);

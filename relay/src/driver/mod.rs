@@ -18,6 +18,7 @@ mod mse;
 mod open;
 mod session;
 mod storage;
+mod unheard;
 
 pub use handle::{Handle, OfferError, SessionError};
 pub(crate) use introductions::enter;
@@ -27,6 +28,7 @@ pub use session::Session;
 
 use crate::announce::Announcers;
 use crate::budget::Sent;
+use crate::utp::Utp;
 use crate::webrtc::Endpoint;
 use anatomic_core::PeerId;
 use anatomic_core::address::Policy;
@@ -49,13 +51,15 @@ pub struct Config {
     pub trackers: Policy,
     /// Makes and answers WebRTC offers; `None`: no data channels.
     pub webrtc: Option<Endpoint>,
-    /// Connections accepted over TCP, at once.
+    /// Whether peers are reached over uTP too, on the number where TCP listens.
+    pub utp: bool,
+    /// Connections accepted over TCP and uTP, at once.
     pub accepted: usize,
     /// Threads that hash; 0: one a core, four at most.
     pub hashers: usize,
     /// Threads that read and write files. Pieces are spread over them.
     pub disks: usize,
-    /// Counts bytes sent over TCP.
+    /// Counts bytes sent over TCP and uTP.
     pub sent: Sent,
 }
 
@@ -67,6 +71,7 @@ impl Default for Config {
             peers: Policy::Public,
             trackers: Policy::Public,
             webrtc: None,
+            utp: true,
             accepted: 500,
             hashers: 0,
             disks: 2,
@@ -115,18 +120,38 @@ pub async fn start(mut config: Config) -> io::Result<Handle> {
         let _ = answers.send(session::Message::Done(job, done));
     })?;
     let announcers = Announcers::new(config.trackers, config.webrtc.clone(), messages.clone());
+    let utp = if config.utp { utp(&config, local) } else { None };
+    let places = Arc::new(tokio::sync::Semaphore::new(config.accepted));
     if let Some(listener) = listener {
-        tokio::spawn(dial::listen(
-            listener,
-            messages.clone(),
-            Arc::new(tokio::sync::Semaphore::new(config.accepted)),
-        ));
+        if let Some(utp) = utp.clone() {
+            tokio::spawn(dial::listen_utp(utp, messages.clone(), Arc::clone(&places)));
+        }
+        tokio::spawn(dial::listen(listener, messages.clone(), places));
     }
     let engine = anatomic_engine::Engine::new(config.engine.clone(), peer_id, seed);
-    let handle = Handle::new(messages.clone(), events.clone(), local, peer_id, config.webrtc.clone());
-    let session = Session::new(engine, config, jobs, announcers, messages, heard_to, events);
+    let handle = Handle::new(
+        messages.clone(),
+        events.clone(),
+        local,
+        peer_id,
+        config.webrtc.clone(),
+        utp.as_ref().map(Utp::gauge),
+    );
+    let session = Session::new(engine, config, jobs, announcers, utp, messages, heard_to, events);
     tokio::spawn(session.run(inbox, heard));
     Ok(handle)
+}
+
+/// uTP, where peers find it; else, if that port is taken, only for those whom we dial.
+fn utp(config: &Config, local: Option<SocketAddr>) -> Option<Utp> {
+    let start = |listen| Utp::start(listen, config.webrtc.as_ref(), config.accepted, config.sent.clone());
+    start(local)
+        .or_else(|error| {
+            tracing::warn!(address = ?local, %error, "nobody can connect over uTP: its UDP port is taken");
+            start(local.map(|local| SocketAddr::new(local.ip(), 0)))
+        })
+        .inspect_err(|error| tracing::warn!(%error, "no uTP"))
+        .ok()
 }
 
 /// Reads that may wait for the engine; with 256 KiB each at most, this bounds what sockets can pile up (16 MiB).

@@ -10,7 +10,9 @@ use super::jobs::Jobs;
 use super::link::{Carrier, Ear, Flushed, Heard, Link, Outbox, pump};
 use super::mse::{self, Begun};
 use super::storage::Storage;
+use super::unheard::Unheard;
 use crate::announce::Announcers;
+use crate::utp::Utp;
 use crate::webrtc;
 use anatomic_core::Time;
 use anatomic_engine::{
@@ -70,6 +72,8 @@ struct Peer {
     queued: bool,
     /// Its link is full; the pump will say when there is room.
     full: bool,
+    /// Whom we dialled, by what, until something comes from there.
+    unheard: Option<(SocketAddr, Transport)>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
@@ -86,6 +90,8 @@ pub struct Session {
     heard: Sender<Heard>,
     events: broadcast::Sender<(TorrentKey, Event)>,
     peers: HashMap<PeerKey, Peer>,
+    utp: Option<Utp>,
+    unheard: Unheard,
     to_flush: Vec<PeerKey>,
     start: Instant,
     farewells: HashSet<AnnounceKey>,
@@ -109,6 +115,7 @@ impl Session {
         config: Config,
         jobs: Jobs,
         announcers: Announcers,
+        utp: Option<Utp>,
         messages: UnboundedSender<Message>,
         heard: Sender<Heard>,
         events: broadcast::Sender<(TorrentKey, Event)>,
@@ -126,6 +133,8 @@ impl Session {
             heard,
             events,
             peers: HashMap::new(),
+            utp,
+            unheard: Unheard::default(),
             to_flush: Vec::new(),
             start: Instant::now(),
             farewells: HashSet::new(),
@@ -278,6 +287,7 @@ impl Session {
         let Begun { carrier, ciphers, early } = begun;
         let transport = match &carrier {
             Carrier::Tcp(_) => Transport::Tcp,
+            Carrier::Utp(_) => Transport::Utp,
             Carrier::WebRtc(_) => Transport::WebRtc,
         };
         let encrypted = ciphers.is_some() || transport == Transport::WebRtc;
@@ -289,13 +299,23 @@ impl Session {
         let ear = Ear { peer: key, to: self.heard.clone(), cipher: receive };
         tokio::spawn(pump(Arc::clone(&link), ear));
         let outbox = Outbox::new(send);
-        self.peers.insert(key, Peer { link, outbox, queued: false, full: false, _place: place });
+        let dialled = address.filter(|_| matches!(direction, Direction::Dialled(_)) && early.is_empty());
+        let unheard = dialled.map(|address| (address, transport));
+        let peer = Peer { link, outbox, queued: false, full: false, unheard, _place: place };
+        self.peers.insert(key, peer);
         self.engine.handle_received(now, key, early);
     }
 
     fn hear(&mut self, now: Time, heard: Heard) {
         match heard {
-            Heard::Received(peer, bytes) => self.engine.handle_received(now, peer, bytes),
+            Heard::Received(key, bytes) => {
+                if let Some((address, transport)) =
+                    self.peers.get_mut(&key).and_then(|peer| peer.unheard.take())
+                {
+                    self.unheard.ended(address, transport, true);
+                }
+                self.engine.handle_received(now, key, bytes);
+            }
             Heard::Room(key) => {
                 if let Some(peer) = self.peers.get_mut(&key) {
                     peer.full = false;
@@ -311,6 +331,9 @@ impl Session {
         if let Some(peer) = self.peers.remove(&key) {
             tracing::debug!(peer = ?key, "the peer closed the connection");
             peer.link.close();
+            if let Some((address, transport)) = peer.unheard {
+                self.unheard.ended(address, transport, false);
+            }
             self.engine.handle_closed(now, key);
         }
     }
@@ -395,10 +418,11 @@ impl Session {
             self.engine.handle_dial_failed(now, dial);
             return;
         };
-        let (to, listen) = (self.messages.clone(), self.config.listen);
+        let (to, listen, utp) = (self.messages.clone(), self.config.listen, self.utp.clone());
+        let first = self.unheard.first(address);
         tokio::spawn(async move {
-            let result = match dial::connect(address, listen).await {
-                Ok(stream) => mse::dialled(Carrier::Tcp(stream), encryption, info_hash).await,
+            let result = match dial::connect(address, listen, utp, first).await {
+                Ok(carrier) => mse::dialled(carrier, encryption, info_hash).await,
                 Err(error) => Err(error),
             };
             // Without a session nobody wants the connection.

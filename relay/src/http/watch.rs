@@ -108,6 +108,19 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
             gauge(&format!("webrtc_{name}"), help, value);
         }
     }
+    if let Some(utp) = app.bridge.as_ref().and_then(|bridge| bridge.utp()) {
+        for (name, help, value) in [
+            ("datagrams_sent", "Datagrams sent over uTP.", utp.datagrams_sent),
+            ("received_packets", "Packets of uTP connections received.", utp.packets_received),
+            ("sent_bytes", "Payload bytes sent over uTP, again ones not among them.", utp.bytes_sent),
+            ("received_bytes", "Payload bytes received over uTP.", utp.bytes_received),
+            ("sent_again", "Packets sent again over uTP.", utp.sent_again),
+            ("timeouts", "Times nothing came back over uTP for long.", utp.timeouts),
+            ("strays", "Packets of no uTP connection.", utp.strays),
+        ] {
+            gauge(&format!("utp_{name}"), help, value);
+        }
+    }
     let mesh = match &app.mesh {
         Some(mesh) => mesh.look().await,
         None => None,

@@ -102,9 +102,12 @@ pub struct NodeOptions {
     /// Address where classic peers connect [default: port 4081 where it listens, else a free one]
     #[arg(long, value_name = "ADDR", env = "ANATOMIC_TCP")]
     pub tcp: Option<SocketAddr>,
-    /// Address of the one UDP port for WebRTC and STUN [default: as for --tcp]
+    /// Address of the one UDP port for WebRTC and STUN, and for uTP if its number is that of --tcp [default: as for --tcp]
     #[arg(long, value_name = "ADDR", env = "ANATOMIC_UDP")]
     pub udp: Option<SocketAddr>,
+    /// Reach classic peers over TCP only, not over uTP, which uses the UDP port of the number of --tcp
+    #[arg(long, env = "ANATOMIC_NO_UTP")]
+    pub no_utp: bool,
     /// Address of the UDP tracker, or `off` [default: as --listen]
     #[arg(long, value_name = "ADDR|off", env = "ANATOMIC_UDP_TRACKER")]
     pub udp_tracker: Option<UdpTracker>,
@@ -155,6 +158,7 @@ impl NodeOptions {
         bridge::Settings {
             tcp: self.tcp,
             udp: self.udp,
+            utp: !self.no_utp,
             host,
             announce_ip: self.announce_ip.clone(),
             network,

@@ -7,10 +7,13 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+
+use crate::udp::{Received, UdpPort};
+use crate::utp;
 
 use super::certificate::Certificate;
 use super::config::EndpointConfig;
@@ -19,7 +22,6 @@ use super::counters::{Live, add};
 use super::endpoint::Command;
 use super::outbound::{Checks, Outbound};
 use super::session::{Next, Session};
-use super::socket::{Received, UdpPort};
 use super::stun::{self, RateLimit, Stun};
 
 /// Calls to the kernel for received datagrams in one round.
@@ -32,7 +34,9 @@ const ADDRESS_LEASE: Duration = Duration::from_secs(6);
 
 /// State of the task.
 pub(super) struct Driver {
-    pub(super) port: UdpPort,
+    pub(super) port: Arc<UdpPort>,
+    /// Whose datagrams come to the same port.
+    beside: Arc<OnceLock<Arc<utp::Shared>>>,
     pub(super) config: EndpointConfig,
     pub(super) certificate: Certificate,
     /// What session descriptions offer.
@@ -57,7 +61,8 @@ pub(super) struct Driver {
 impl Driver {
     #[allow(clippy::too_many_arguments, reason = "called once, by the endpoint")]
     pub(super) fn new(
-        port: UdpPort,
+        port: Arc<UdpPort>,
+        beside: Arc<OnceLock<Arc<utp::Shared>>>,
         config: EndpointConfig,
         certificate: Certificate,
         candidates: Vec<SocketAddr>,
@@ -69,6 +74,7 @@ impl Driver {
         let questions = RateLimit::new(config.limits.stun_answers_per_second);
         Self {
             port,
+            beside,
             config,
             certificate,
             candidates,
@@ -159,14 +165,28 @@ impl Driver {
                 }
             }
             let (mut count, mut bytes) = (0, 0);
+            let mut beside = Vec::new();
             for (from, to, datagram) in received.datagrams() {
+                if self.is_for_neighbour(datagram) {
+                    beside.push((from, datagram));
+                    continue;
+                }
                 count += 1;
                 bytes += datagram.len() as u64;
                 self.datagram(now, from, to, datagram);
             }
+            if let Some(neighbour) = self.beside.get().filter(|_| !beside.is_empty()) {
+                neighbour.receive(beside.into_iter());
+            }
             add(&self.live.datagrams_received, count);
             add(&self.live.bytes_received, bytes);
         }
+    }
+
+    /// Whether a datagram is of the protocol that shares the port. STUN, which may look like it, has a cookie.
+    fn is_for_neighbour(&self, datagram: &[u8]) -> bool {
+        let Some(neighbour) = self.beside.get() else { return false };
+        neighbour.is_ours(datagram) && stun::parse(datagram).is_none()
     }
 
     /// Finds the connection of a datagram: checks by their user name, answers by their transaction, the rest by the

@@ -4,11 +4,15 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::udp::{self, UdpPort};
+use crate::utp;
+
+use super::addresses;
 use super::certificate::{Certificate, CertificateError};
 use super::config::EndpointConfig;
 use super::connection::{CloseReason, Pending, Shared, Waker};
@@ -18,7 +22,6 @@ use super::driver::Driver;
 use super::rtc_core::RtcCore;
 use super::sdp::{self, Description, SdpError, Setup, Written};
 use super::session::Session;
-use super::socket::{self, UdpPort};
 
 /// Why a negotiation failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -57,6 +60,8 @@ pub(super) enum Command {
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     commands: mpsc::Sender<Command>,
+    port: Arc<UdpPort>,
+    beside: Arc<OnceLock<Arc<utp::Shared>>>,
     live: Arc<Live>,
     bound: SocketAddr,
     candidates: Vec<SocketAddr>,
@@ -73,27 +78,31 @@ impl Endpoint {
             Some(certificate) => certificate.clone(),
             None => Certificate::generate().map_err(|error: CertificateError| io::Error::other(error))?,
         };
-        let socket = socket::open(config.listen, config.limits.socket_buffer)?;
+        let socket = udp::open(config.listen, config.limits.socket_buffer)?;
         let bound = socket.local_addr()?;
-        let candidates = socket::candidates(bound, &config.announced);
-        let names = socket::own_names(bound);
+        let candidates = addresses::candidates(bound, &config.announced);
+        let names = addresses::own_names(bound);
         let (commands, receiver) = mpsc::channel(64);
         let live = Arc::new(Live::default());
         let waker = Arc::new(Waker::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let port = {
+            let _inside = runtime.enter();
+            Arc::new(UdpPort::new(socket)?)
+        };
+        let beside = Arc::default();
         let endpoint = Self {
             commands,
+            port: Arc::clone(&port),
+            beside: Arc::clone(&beside),
             live: live.clone(),
             bound,
             candidates: candidates.clone(),
             certificate: certificate.clone(),
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let port = {
-            let _inside = runtime.enter();
-            UdpPort::new(socket)?
-        };
         std::thread::Builder::new().name("webrtc".to_owned()).spawn(move || {
-            let driver = Driver::new(port, config, certificate, candidates, names, receiver, waker, live);
+            let driver =
+                Driver::new(port, beside, config, certificate, candidates, names, receiver, waker, live);
             runtime.block_on(driver.run());
         })?;
         Ok(endpoint)
@@ -102,6 +111,17 @@ impl Endpoint {
     /// The socket's address, with the port that was picked.
     pub fn local_addr(&self) -> SocketAddr {
         self.bound
+    }
+
+    /// The socket, for a protocol that shares the port.
+    pub(crate) fn port(&self) -> Arc<UdpPort> {
+        Arc::clone(&self.port)
+    }
+
+    /// Who takes the datagrams that are its own; the first one keeps the place.
+    pub(crate) fn set_beside(&self, neighbour: Arc<utp::Shared>) {
+        // Two sessions on one endpoint do not occur; the second would only hear nothing.
+        let _ = self.beside.set(neighbour);
     }
 
     /// The addresses that session descriptions offer.

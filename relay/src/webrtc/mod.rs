@@ -45,6 +45,7 @@
 //! `session` is one connection in the driver, `connection` its handle; `window` decides how much may be on its way;
 //! `core` is the protocol stack behind a trait and `rtc_core` its implementation; `sdp` and `stun` read strangers' bytes.
 
+mod addresses;
 mod certificate;
 mod config;
 mod connection;
@@ -56,7 +57,6 @@ mod outbound;
 mod rtc_core;
 mod sdp;
 mod session;
-mod socket;
 mod stun;
 mod window;
 

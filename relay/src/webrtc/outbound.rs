@@ -8,9 +8,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use crate::udp::{Train, UdpPort};
+
 use super::connection::ConnectionId;
 use super::counters::{Live, add};
-use super::socket::{Train, UdpPort};
 use super::stun::Transaction;
 
 /// Datagrams on their way to the kernel.

@@ -20,9 +20,9 @@ use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
 use rtc::sansio::Protocol as _;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
+use super::addresses::is_own;
 use super::core::{Core, CoreConfig, CoreError, CoreEvent, LocalParameters, Outgoing};
 use super::sdp::{Description, OUR_MAX_MESSAGE_SIZE, host_priority};
-use super::socket::is_own;
 
 /// Pause between connectivity checks of a pair. The crate's 200 ms are most of the time a connection takes to open.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);

@@ -248,6 +248,12 @@ impl Endpoint {
 
     // ---- views
 
+    /// Whether a connection is over, although there may be something to read.
+    #[must_use]
+    pub fn is_over(&self, key: Key) -> bool {
+        self.connections.get(&key).is_none_or(|connection| connection.over().is_some())
+    }
+
     /// Connections, opening and lingering ones among them.
     #[must_use]
     pub fn connections(&self) -> usize {
