@@ -56,6 +56,7 @@ session = lt.session(
         "connections_limit": 500,
         "alert_mask": lt.alert.category_t.error_notification
         | lt.alert.category_t.status_notification
+        | lt.alert.category_t.storage_notification
         | lt.alert.category_t.tracker_notification
         | lt.alert.category_t.connect_notification
         | lt.alert.category_t.peer_notification,
@@ -75,12 +76,14 @@ if trackers:
 started = time.monotonic()
 handle = session.add_torrent(params)
 metadata = None
-done = False
+finished = None
+done = flushed = False
 told = 0.0
 while True:
     session.wait_for_alert(50)
     for alert in session.pop_alerts():
         text = str(alert)
+        flushed = flushed or (finished is not None and isinstance(alert, lt.cache_flushed_alert))
         if "state_changed" not in alert.what():
             say("alert", what=alert.what(), text=text[:300])
     status = handle.status()
@@ -88,9 +91,13 @@ while True:
     if metadata is None and status.has_metadata:
         metadata = now
         say("metadata", seconds=now)
-    if not done and status.is_seeding:
+    if finished is None and status.is_seeding:
+        # Complete means hashed; it is on its way to the file still.
+        finished = now
+        handle.flush_cache()
+    if flushed and not done:
         done = True
-        say("seeding" if role == "seed" else "done", seconds=now, metadata=metadata)
+        say("seeding" if role == "seed" else "done", seconds=finished, metadata=metadata)
     if now - told > 2:
         told = now
         say(

@@ -65,7 +65,7 @@ impl Progress {
             }
             Self::Plain(last) => say_now_and_then(last, || format!("{}: {}", view.name, line(view))),
             Self::Json => {
-                let (tcp, webrtc) = peers(view);
+                let [tcp, utp, webrtc] = peers(view);
                 say_json(&json!({
                     "event": "progress",
                     "info_hash": view.info_hash.to_string(),
@@ -78,7 +78,7 @@ impl Progress {
                     "upload_rate": view.upload_rate,
                     "downloaded": view.counters.downloaded,
                     "uploaded": view.counters.uploaded,
-                    "peers": {"tcp": tcp, "webrtc": webrtc},
+                    "peers": {"tcp": tcp, "utp": utp, "webrtc": webrtc},
                     "time_left": view.time_left().map(|left| left.as_secs()),
                 }));
             }
@@ -148,21 +148,18 @@ fn shown(view: &TorrentView) -> (u64, u64) {
     }
 }
 
-fn peers(view: &TorrentView) -> (usize, usize) {
-    let webrtc = view.peers.iter().filter(|peer| peer.transport == Transport::WebRtc).count();
-    (view.peers.len() - webrtc, webrtc)
+/// Peers over TCP, over uTP, and over data channels.
+fn peers(view: &TorrentView) -> [usize; 3] {
+    [Transport::Tcp, Transport::Utp, Transport::WebRtc]
+        .map(|kind| view.peers.iter().filter(|peer| peer.transport == kind).count())
 }
 
 fn line(view: &TorrentView) -> String {
     let (done, of) = shown(view);
     let percent = Percent { done, of };
-    let (tcp, webrtc) = peers(view);
-    let peers = match (tcp, webrtc) {
-        (0, 0) => "no peers yet".to_owned(),
-        (tcp, 0) => format!("{tcp} TCP"),
-        (0, webrtc) => format!("{webrtc} WebRTC"),
-        (tcp, webrtc) => format!("{tcp} TCP + {webrtc} WebRTC"),
-    };
+    let counts = peers(view).into_iter().zip(["TCP", "uTP", "WebRTC"]).filter(|(count, _)| *count > 0);
+    let kinds: Vec<String> = counts.map(|(count, kind)| format!("{count} {kind}")).collect();
+    let peers = if kinds.is_empty() { "no peers yet".to_owned() } else { kinds.join(" + ") };
     match view.state {
         State::Metadata => format!("asking for the metadata, {peers}"),
         State::Checking => format!("checking what is there, {percent}"),
