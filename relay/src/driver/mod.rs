@@ -23,6 +23,7 @@ mod unheard;
 pub use handle::{Handle, OfferError, SessionError};
 pub(crate) use introductions::enter;
 pub use open::Open;
+use session::Around;
 pub(crate) use session::Message;
 pub use session::Session;
 
@@ -137,7 +138,7 @@ pub async fn start(mut config: Config) -> io::Result<Handle> {
         config.webrtc.clone(),
         utp.as_ref().map(Utp::gauge),
     );
-    let session = Session::new(engine, config, jobs, announcers, utp, messages, heard_to, events);
+    let session = Session::new(engine, config, Around { jobs, announcers, utp }, messages, heard_to, events);
     tokio::spawn(session.run(inbox, heard));
     Ok(handle)
 }

@@ -100,6 +100,13 @@ pub struct Session {
     leaving: Option<Leaving>,
 }
 
+/// What the driver set up around the engine.
+pub(super) struct Around {
+    pub(super) jobs: Jobs,
+    pub(super) announcers: Announcers,
+    pub(super) utp: Option<Utp>,
+}
+
 /// How far leaving has come.
 struct Leaving {
     /// When the next step is taken whatever has not come.
@@ -113,13 +120,12 @@ impl Session {
     pub(super) fn new(
         engine: Engine,
         config: Config,
-        jobs: Jobs,
-        announcers: Announcers,
-        utp: Option<Utp>,
+        around: Around,
         messages: UnboundedSender<Message>,
         heard: Sender<Heard>,
         events: broadcast::Sender<(TorrentKey, Event)>,
     ) -> Self {
+        let Around { jobs, announcers, utp } = around;
         let storage = Storage::new(messages.clone());
         let introductions = Introductions::new(config.webrtc.clone(), messages.clone());
         Self {

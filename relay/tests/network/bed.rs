@@ -145,6 +145,7 @@ impl Process {
             supernodes: Vec::new(),
             tcp: Some("127.0.0.1:0".parse().unwrap()),
             udp: Some("127.0.0.1:0".parse().unwrap()),
+            utp: true,
             host: [127, 0, 0, 1].into(),
             announce_ip: vec![],
             network: Policy::PrivateNetwork,
