@@ -322,6 +322,59 @@ async fn what_a_sister_node_knows_is_known_at_every_process() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_has_one_budget_and_who_speaks_next_finds_the_sisters_without_a_supernode() {
+    scene::run(async |s| {
+        let mut supernode = Anatomic::start(s, "supernode", "supernode", &[]).await;
+        let nats = Nats::start(s).await;
+        let (bus, key, known) = (nats.url(), s.path("key").display().to_string(), supernode.url());
+        let sister = Anatomic::start(s, "sister", "node", &["--supernode", &known]).await;
+        let options = ["--fleet", &bus, "--key", &key, "--supernode", &known, "--budget-month", "1MB"];
+        let mut first = Anatomic::start(s, "one", "node", &options).await;
+        let second = Anatomic::start(s, "two", "node", &options).await;
+        wait("they meet", async || metric(&second, "fleet_processes").await == Some(2)).await;
+        wait("they are registered", async || metric(&supernode, "index_nodes").await == Some(2)).await;
+        let (original, _) = plant_by(s, &supernode, 87, MIB).await;
+        let hash = &original.info_hash;
+        wait("the first speaks to the sister", async || metric(&first, "sisters_connected").await == Some(1))
+            .await;
+        wait("the second has heard who she is", async || {
+            std::fs::metadata(second.data().join("sisters")).is_ok_and(|found| found.len() > 0)
+        })
+        .await;
+
+        // The first spends what is everybody's.
+        async fn month(process: &Anatomic) -> u64 {
+            metric(process, "budget_month_spent_bytes").await.unwrap_or_default()
+        }
+        wait("nine tenths are spent", async || {
+            for _ in 0..20 {
+                get(&first, "/metrics").await;
+            }
+            month(&first).await > 900_000
+        })
+        .await;
+        wait("the second knows it", async || metric(&second, "budget_level").await > Some(0)).await;
+        let path = format!(
+            "/announce?info_hash={}&peer_id=-XX0000-000000000000&port=7001&left=1&compact=1",
+            ask::escaped(hash)
+        );
+        wait("and sends newcomers to the sister, to whom only the first is connected", async || {
+            get(&second, &path).await.is_some_and(|(status, _)| status == 302)
+        })
+        .await;
+
+        supernode.process().kill().await;
+        let spent = month(&second).await;
+        first.process().kill().await;
+        wait("the second speaks", async || metric(&second, "fleet_speaks").await == Some(1)).await;
+        wait("and finds the sister", async || metric(&second, "sisters_connected").await == Some(1)).await;
+        wait("who sees it too", async || metric(&sister, "sisters_connected").await == Some(1)).await;
+        assert!(month(&second).await >= spent, "what the first spent is spent");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_nats_server_that_hangs_stops_nobody_and_costs_no_memory() {
     scene::run(async |s| {
         let mut fleet = Fleet::start(s).await;

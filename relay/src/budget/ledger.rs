@@ -1,9 +1,11 @@
 //! What was sent in the running day and month (UTC), kept across restarts and crashes.
 //!
-//! Counts nothing itself and knows no budget.
+//! Counts nothing itself and knows no budget. In a fleet the sum over all processes is what counts: each keeps the accounts of the
+//! others beside its own.
 
 use crate::node::files::{self, Access};
 use anatomic_mesh::UnixTime;
+use anatomic_mesh::fleet::{Account, Accounts};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
@@ -11,7 +13,7 @@ use std::path::Path;
 /// Version of the format.
 const VERSION: u32 = 1;
 /// Longest file that is read, in bytes.
-const MAX_LENGTH: u64 = 10_000;
+const MAX_LENGTH: u64 = 100_000;
 
 /// Bytes sent in the running day and month.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -23,7 +25,7 @@ pub struct Spent {
 }
 
 /// The account.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Ledger {
     version: u32,
     /// Days since 1970.
@@ -32,6 +34,12 @@ pub struct Ledger {
     /// Months since the year 0.
     month: u64,
     month_bytes: u64,
+    /// The account's name among those of a fleet; 0 where there was none yet.
+    #[serde(default)]
+    id: u64,
+    /// What other processes of the fleet sent.
+    #[serde(default)]
+    fleet: Accounts,
 }
 
 impl Ledger {
@@ -58,25 +66,64 @@ impl Ledger {
     ///
     /// # Errors
     /// When the disk does not take it; the old file is untouched then.
-    pub fn write(self, file: &Path) -> io::Result<()> {
-        files::write(file, &serde_json::to_vec(&Self { version: VERSION, ..self })?, Access::Default)
+    pub fn write(&self, file: &Path) -> io::Result<()> {
+        files::write(file, &serde_json::to_vec(&Self { version: VERSION, ..self.clone() })?, Access::Default)
     }
 
     /// So many bytes more were sent at that time.
     pub fn spend(&mut self, now: UnixTime, bytes: u64) {
-        let Spent { day, month } = self.at(now);
+        let Spent { day, month } = self.own(now);
         (self.day, self.month) = dates(now);
         (self.day_bytes, self.month_bytes) = (day.saturating_add(bytes), month.saturating_add(bytes));
     }
 
-    /// What was sent in the day and month of that time. A clock that goes back does not begin anew.
+    /// What all processes of the fleet sent in the day and month of that time. A clock that goes back does not begin anew.
     #[must_use]
     pub fn at(&self, now: UnixTime) -> Spent {
-        let (day, month) = dates(now);
-        Spent {
-            day: if day > self.day { 0 } else { self.day_bytes },
-            month: if month > self.month { 0 } else { self.month_bytes },
+        self.fleet.iter().map(|account| running(&account, now)).fold(self.own(now), |sum, more| Spent {
+            day: sum.day.saturating_add(more.day),
+            month: sum.month.saturating_add(more.month),
+        })
+    }
+
+    fn own(&self, now: UnixTime) -> Spent {
+        running(&self.account(), now)
+    }
+
+    fn account(&self) -> Account {
+        let Self { id, day, day_bytes, month, month_bytes, .. } = *self;
+        Account { id, day, day_bytes, month, month_bytes }
+    }
+
+    /// Gives the account a name, if it has none.
+    pub const fn name(&mut self, id: u64) {
+        if self.id == 0 {
+            self.id = id;
         }
+    }
+
+    /// This process's account, and those of others as far as they are known.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<Account> {
+        std::iter::once(self.account()).chain(self.fleet.iter()).collect()
+    }
+
+    /// Takes note of an account that a mate told of. She may know our own better than the file, after a crash.
+    pub fn merge(&mut self, account: Account) {
+        if account.id != self.id {
+            return self.fleet.merge(account);
+        }
+        let Account { day, day_bytes, month, month_bytes, .. } = self.account().merged(account);
+        (self.day, self.day_bytes, self.month, self.month_bytes) = (day, day_bytes, month, month_bytes);
+    }
+}
+
+/// What of an account belongs to the day and month of that time.
+const fn running(account: &Account, now: UnixTime) -> Spent {
+    let (day, month) = dates(now);
+    Spent {
+        day: if day > account.day { 0 } else { account.day_bytes },
+        month: if month > account.month { 0 } else { account.month_bytes },
     }
 }
 
@@ -125,6 +172,36 @@ mod tests {
         ledger.spend(noon.plus(86_400), 1);
         assert_eq!(ledger.at(noon.plus(86_400)), Spent { day: 1, month: 8 });
         assert_eq!(ledger.at(noon).day, 1, "a clock that goes back gives nothing back");
+    }
+
+    #[test]
+    fn the_fleet_s_spending_is_the_sum_of_all_accounts_and_a_process_that_is_gone_still_counts() {
+        let noon = UnixTime(1_798_761_600 + 43_200);
+        let (mut one, mut two) = (Ledger::default(), Ledger::default());
+        one.name(1);
+        two.name(2);
+        one.name(3);
+        one.spend(noon, 5);
+        two.spend(noon, 7);
+        for _ in 0..3 {
+            one.accounts().into_iter().for_each(|account| two.merge(account));
+            two.accounts().into_iter().for_each(|account| one.merge(account));
+        }
+        assert_eq!(
+            (one.at(noon), two.at(noon)),
+            (Spent { day: 12, month: 12 }, Spent { day: 12, month: 12 })
+        );
+        // The first is gone; a third hears of it from the second. The first comes back with an older file.
+        let mut three = Ledger::default();
+        three.name(4);
+        two.accounts().into_iter().for_each(|account| three.merge(account));
+        assert_eq!(three.at(noon).month, 12);
+        let mut back = Ledger::default();
+        back.name(1);
+        back.spend(noon, 1);
+        three.accounts().into_iter().for_each(|account| back.merge(account));
+        assert_eq!(back.at(noon).month, 12);
+        assert_eq!(back.at(noon.plus(86_400)), Spent { day: 0, month: 12 });
     }
 
     #[test]

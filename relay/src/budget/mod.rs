@@ -4,13 +4,16 @@
 //! it where it does it: planting takes nothing new, the bridge takes no newcomers or lets go of all, the doors send
 //! newcomers to a sister.
 
+mod counted;
 mod ledger;
 mod options;
 
+pub use counted::Counted;
 pub use ledger::{Ledger, Spent};
 pub use options::{Bytes, Options};
 
 use crate::bridge::Bridge;
+use crate::fleet::Fleet;
 use crate::mesh::Mesh;
 use crate::node::clock::Clock;
 use crate::node::{Planting, clock};
@@ -115,6 +118,9 @@ impl Budget {
             warn!(file = %file.display(), %error, "what was spent before is not known");
             Ledger::default()
         });
+        let mut ledger = ledger;
+        // Without randomness it has no name and is in no fleet.
+        ledger.name(getrandom::u64().unwrap_or_default());
         let budget = Self {
             options,
             clock,
@@ -145,7 +151,7 @@ impl Budget {
         }
     }
 
-    /// What was sent in the running day and month.
+    /// What was sent in the running day and month, by all processes of the fleet.
     #[must_use]
     pub fn spent(&self) -> Spent {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).at(self.clock.now())
@@ -184,18 +190,27 @@ impl Budget {
     /// # Errors
     /// When the disk does not take it.
     pub fn write(&self) -> std::io::Result<()> {
-        let ledger = *self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        ledger.write(&self.file)
+        self.now_known().write(&self.file)
     }
 
-    /// Runs until the end of the process: counts, judges, and tells the bridge.
-    pub async fn keep(self: Arc<Self>, tracker: Arc<Tracker>, mesh: Option<Mesh>, bridge: Option<Bridge>) {
+    fn now_known(&self) -> Ledger {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Runs until the end of the process: counts, judges, and tells the bridge and the fleet.
+    pub async fn keep(
+        self: Arc<Self>,
+        tracker: Arc<Tracker>,
+        mesh: Option<Mesh>,
+        bridge: Option<Bridge>,
+        fleet: Option<Fleet>,
+    ) {
         let mut timer = tokio::time::interval(LOOK);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         if let (Some(bridge), Some(rate)) = (&bridge, self.options.budget_rate) {
             bridge.limit(rate.saturating_mul(1_000_000 / 8)).await;
         }
-        let (mut counted, mut written) = (0, 0);
+        let (mut counted, mut written) = (0, self.now_known());
         for look in 0u32.. {
             timer.tick().await;
             let total = self.sent.total() + bridge.as_ref().map_or(0, Bridge::sent);
@@ -208,23 +223,29 @@ impl Budget {
             ];
             let level = self.judge(total.saturating_sub(counted), resident(), &counts);
             counted = total;
+            if let Some(fleet) = &fleet {
+                let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+                fleet.exchange_spent(ledger.accounts()).into_iter().for_each(|account| ledger.merge(account));
+            }
             if let Some(bridge) = &bridge {
                 bridge.obey(level).await;
             }
             if look % SISTERS == 0
                 && let Some(mesh) = &mesh
-                && let Some((sisters, _)) = mesh.look().await
+                && let Some(known) = sisters(mesh, fleet.as_ref()).await
             {
-                let connected = sisters.into_iter().filter(|sister| sister.connected);
-                let known = connected.filter_map(|sister| Some((sister.key, sister.url?))).collect();
                 *self.sisters.write().unwrap_or_else(PoisonError::into_inner) = known;
             }
-            if look % WRITE == WRITE - 1 && written != counted {
+            if look % WRITE == WRITE - 1 {
+                let known = self.now_known();
+                if known == written {
+                    continue;
+                }
                 let budget = self.clone();
                 let done = tokio::task::spawn_blocking(move || budget.write()).await;
                 match done {
                     Ok(Err(error)) => warn!(%error, "what was spent could not be written down"),
-                    _ => written = counted,
+                    _ => written = known,
                 }
             }
         }
@@ -243,6 +264,17 @@ impl Handing for Budget {
         let turn = usize::try_from(clock::now().0).unwrap_or(0) % urls.len().max(1);
         urls.get(turn).map(|url| (*url).clone())
     }
+}
+
+/// Sisters with a proven connection, ours or that of the process who speaks for our fleet.
+async fn sisters(mesh: &Mesh, fleet: Option<&Fleet>) -> Option<HashMap<Key, String>> {
+    if let Some(fleet) = fleet.filter(|_| !mesh.speaks()) {
+        let sisters = fleet.sisters();
+        return Some(sisters.iter().map(|receipt| (receipt.node, receipt.url.clone())).collect());
+    }
+    let (sisters, _) = mesh.look().await?;
+    let connected = sisters.into_iter().filter(|sister| sister.connected);
+    Some(connected.filter_map(|sister| Some((sister.key, sister.url?))).collect())
 }
 
 /// Memory of this process in bytes; 0 where the system does not say.

@@ -8,10 +8,10 @@ use std::str::FromStr;
 /// Budgets of a node.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
-    /// Bytes that may be sent in a calendar month (UTC), as 500GB; near it new load goes to sister nodes, beyond it the bridge rests
+    /// Bytes that may be sent in a calendar month (UTC), by all processes of a fleet together, as 500GB; near it new load goes to sister nodes, beyond it the bridge rests
     #[arg(long, value_name = "SIZE", env = "ANATOMIC_BUDGET_MONTH")]
     pub budget_month: Option<Bytes>,
-    /// Bytes that may be sent in a day (UTC)
+    /// Bytes that may be sent in a day (UTC), by all processes of a fleet together
     #[arg(long, value_name = "SIZE", env = "ANATOMIC_BUDGET_DAY")]
     pub budget_day: Option<Bytes>,
     /// Speed of the bridge in Mbit/s, for each direction

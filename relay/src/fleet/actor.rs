@@ -2,6 +2,7 @@
 //!
 //! The bus is [`super::bus`]'s, torrents are written down by [`super::torrents`].
 
+use super::board::Board;
 use super::bus::{Bus, Input};
 use super::torrents::{Agreed, Torrents};
 use super::{Settings, Status};
@@ -9,7 +10,8 @@ use crate::node::{Planting, PlantingChange};
 use crate::tracker::fleet::{Kind, ToMate};
 use crate::tracker::{Swarms, Tracker};
 use anatomic_core::{InfoHash, Time};
-use anatomic_mesh::fleet::message::{Digest, MAX_HASHES};
+use anatomic_mesh::fleet::message::{Digest, MAX_HASHES, MAX_SISTERS};
+use anatomic_mesh::fleet::spent::MAX_ACCOUNTS;
 use anatomic_mesh::fleet::{Config, Fleet, Output, ProcessId, Visit};
 use anatomic_mesh::sharing::contact::Packed;
 use anatomic_mesh::sharing::message::SwarmNews;
@@ -29,12 +31,23 @@ const VISITS: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_secs(3);
 /// How often it is looked in which swarms our bridge takes part.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often it is told what was spent.
+const SPENT: Duration = Duration::from_secs(1);
+/// How often it is told who the sisters are, in turns of the former.
+const SISTERS: u32 = 10;
 /// A part of a recital goes out this often.
 const PART: Duration = Duration::from_millis(5);
 /// Bytes of one message, about; one more swarm still fits.
 const LENGTH: usize = 200_000;
 /// Swarms of one message.
 const SWARMS: usize = 1_000;
+
+/// What the rest of the process sees of the fleet.
+pub(super) struct Shown {
+    pub(super) status: Arc<Mutex<Status>>,
+    pub(super) speaks: watch::Sender<bool>,
+    pub(super) board: Arc<Mutex<Board>>,
+}
 
 pub(super) struct Actor {
     settings: Settings,
@@ -43,8 +56,7 @@ pub(super) struct Actor {
     tracker: Arc<Tracker>,
     fleet: Fleet,
     begun: Instant,
-    status: Arc<Mutex<Status>>,
-    speaks: watch::Sender<bool>,
+    shown: Shown,
     /// Swarms in which mates were told of our bridge.
     bridged: HashSet<InfoHash>,
     /// The next part of a recital, while there is one.
@@ -62,8 +74,7 @@ impl Actor {
         bus: Bus,
         planting: Arc<Planting>,
         tracker: Arc<Tracker>,
-        status: Arc<Mutex<Status>>,
-        speaks: watch::Sender<bool>,
+        shown: Shown,
     ) -> Self {
         let started = u64::try_from(super::unix().as_millis()).unwrap_or(u64::MAX);
         let agreed: Agreed = Arc::new(Mutex::new(HashMap::new()));
@@ -75,8 +86,7 @@ impl Actor {
             planting,
             tracker,
             begun: Instant::now(),
-            status,
-            speaks,
+            shown,
             bridged: HashSet::new(),
             reciting: None,
             digests: Vec::new(),
@@ -96,6 +106,7 @@ impl Actor {
         };
         let (mut batch, mut look, mut part, mut visits) =
             (timer(BATCH), timer(LOOK), timer(PART), timer(VISITS));
+        let (mut spent, mut turn) = (timer(SPENT), 0_u32);
         let late = tokio::time::sleep(LATE);
         tokio::pin!(late);
         let mut met = false;
@@ -137,6 +148,10 @@ impl Actor {
                 _ = batch.tick() => self.tell(),
                 _ = visits.tick() => self.hand_on(),
                 _ = look.tick() => self.look_at_bridge(),
+                _ = spent.tick() => {
+                    self.tell_board(turn % SISTERS == 0);
+                    turn = turn.wrapping_add(1);
+                }
                 _ = part.tick(), if self.reciting.is_some() => self.recite(),
                 Some(done) = leaving.recv() => {
                     self.tell();
@@ -166,13 +181,17 @@ impl Actor {
         Time::from_micros(u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
+    fn board(&self) -> std::sync::MutexGuard<'_, Board> {
+        self.shown.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn set_connected(&self, connected: bool) {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut status = self.shown.status.lock().unwrap_or_else(PoisonError::into_inner);
         (status.connected, status.since) = (connected, Instant::now());
     }
 
     fn show(&self) {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut status = self.shown.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.mates = self.fleet.mates();
         status.speaks = self.fleet.speaks();
         status.counters = self.fleet.counters();
@@ -232,13 +251,15 @@ impl Actor {
                 Output::Abroad { mate, info_hash, from, sister, offer } => {
                     swarms.abroad_for_mate(now, mate, info_hash, from, sister, offer);
                 }
+                Output::Spent(accounts) => self.board().hear(accounts),
+                Output::Sisters(receipts) => self.board().take_sisters(receipts),
                 Output::Speaks(speaks) => {
                     info!(speaks, "whether this process speaks for the fleet");
                     if speaks {
                         self.visits = None;
                         swarms.set_speaker(None);
                     }
-                    self.speaks.send_replace(speaks);
+                    self.shown.speaks.send_replace(speaks);
                 }
             }
         }
@@ -276,6 +297,18 @@ impl Actor {
         let news = (0..Swarms::PARTS).flat_map(|part| self.tracker.swarms.take_changed(now, part));
         for some in messages(news, SwarmNews::cost) {
             self.fleet.tell(some);
+        }
+    }
+
+    /// Tells what was spent, and who the sisters are.
+    fn tell_board(&mut self, sisters: bool) {
+        let board = self.shown.board.clone();
+        let board = board.lock().unwrap_or_else(PoisonError::into_inner);
+        if !board.spent.is_empty() {
+            self.fleet.spent(board.spent.iter().take(MAX_ACCOUNTS).copied().collect());
+        }
+        if sisters {
+            self.fleet.sisters(board.ours.iter().take(MAX_SISTERS).cloned().collect());
         }
     }
 

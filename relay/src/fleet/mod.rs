@@ -4,13 +4,15 @@
 //! it each process goes on alone, and catches up when it is back.
 
 mod actor;
+mod board;
 mod bus;
 mod torrents;
 
 use crate::node::Planting;
 use crate::tracker::Tracker;
-use anatomic_mesh::fleet::{Counters, ProcessId};
-use anatomic_mesh::{Identity, Key};
+use anatomic_mesh::fleet::{Account, Counters, ProcessId};
+use anatomic_mesh::{Identity, Key, Receipt, Signed};
+use board::Board;
 use sha2::{Digest as _, Sha256};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,6 +69,7 @@ pub struct Fleet {
     status: Arc<Mutex<Status>>,
     speaks: watch::Receiver<bool>,
     leave: mpsc::Sender<oneshot::Sender<()>>,
+    board: Arc<Mutex<Board>>,
 }
 
 impl Fleet {
@@ -91,9 +94,11 @@ impl Fleet {
         let status = Arc::new(Mutex::new(status));
         let (speaks, speaks_now) = watch::channel(false);
         let (leave, leaving) = mpsc::channel(1);
-        let actor = actor::Actor::new(settings, bus, planting, tracker, status.clone(), speaks);
+        let board = Arc::new(Mutex::new(Board::default()));
+        let shown = actor::Shown { status: status.clone(), speaks, board: board.clone() };
+        let actor = actor::Actor::new(settings, bus, planting, tracker, shown);
         tokio::spawn(actor.run(leaving));
-        Ok(Self { status, speaks: speaks_now, leave })
+        Ok(Self { status, speaks: speaks_now, leave, board })
     }
 
     /// How it goes.
@@ -106,6 +111,25 @@ impl Fleet {
     #[must_use]
     pub fn speaks(&self) -> watch::Receiver<bool> {
         self.speaks.clone()
+    }
+
+    /// What this process knows to be spent is told from now on; returned is what mates told since the last call.
+    #[must_use]
+    pub fn exchange_spent(&self, known: Vec<Account>) -> Vec<Account> {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        board.spent = known;
+        std::mem::take(&mut board.heard)
+    }
+
+    /// Tells the others from now on by which receipts these sisters are found; only who speaks for the fleet is listened to.
+    pub fn hand_on_sisters(&self, receipts: Vec<Vec<u8>>) {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner).ours = receipts;
+    }
+
+    /// Receipts of the sisters to whom the process who speaks is connected, as it last told, one each.
+    #[must_use]
+    pub fn sisters(&self) -> Arc<[Signed<Receipt>]> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner).sisters.clone()
     }
 
     /// Says goodbye; the process ends.

@@ -77,8 +77,16 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
             "What is left: 0 plenty, 1 new load goes to sisters, 2 the bridge rests.",
             budget.level() as u64,
         );
-        gauge("budget_day_spent_bytes", "Bytes sent since midnight (UTC).", spent.day);
-        gauge("budget_month_spent_bytes", "Bytes sent since the first of the month (UTC).", spent.month);
+        gauge(
+            "budget_day_spent_bytes",
+            "Bytes sent since midnight (UTC), by all processes of the fleet.",
+            spent.day,
+        );
+        gauge(
+            "budget_month_spent_bytes",
+            "Bytes sent since the first of the month (UTC), by all processes of the fleet.",
+            spent.month,
+        );
         for (name, help, bytes) in [
             ("budget_day_bytes", "Bytes that may be sent in a day.", options.budget_day),
             ("budget_month_bytes", "Bytes that may be sent in a month.", options.budget_month),

@@ -4,6 +4,8 @@
 //! Sockets are [`super::socket`]'s, supernodes [`super::network`]'s.
 
 use super::{dial, kept, network, socket};
+use crate::budget::Sent;
+use crate::fleet::Fleet;
 use crate::node::{Planting, PlantingChange, clock};
 use crate::tracker::Tracker;
 use crate::tracker::sharing::{Abroad, Present};
@@ -28,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How often all of them are, for the ages of their peers.
 const SWEEP: Duration = Duration::from_secs(300);
 /// How often it is looked whether there are other receipts to be kept.
-const KEEP: Duration = Duration::from_secs(20);
+const KEEP: Duration = Duration::from_secs(10);
 /// Messages that wait for one socket; one that does not take them is closed.
 const QUEUE: usize = 64;
 /// Requests to supernodes at once.
@@ -54,6 +56,10 @@ pub struct Settings {
     pub seed: u64,
     /// Whether this process speaks for its fleet: only one connection to each sister for all processes.
     pub speaks: watch::Receiver<bool>,
+    /// The fleet, where there is one.
+    pub fleet: Option<Fleet>,
+    /// Counts what is sent over connections that we open.
+    pub sent: Sent,
 }
 
 /// What comes to the task.
@@ -75,6 +81,7 @@ pub struct Mesh {
     next: Arc<AtomicU64>,
     network: Policy,
     speaks: watch::Receiver<bool>,
+    sent: Sent,
 }
 
 impl Mesh {
@@ -89,6 +96,7 @@ impl Mesh {
             next: Arc::new(AtomicU64::new(1)),
             network: settings.network,
             speaks: settings.speaks.clone(),
+            sent: settings.sent.clone(),
         };
         let begun = Instant::now();
         let sharing = sharing(&settings, 0, Time::ZERO);
@@ -143,7 +151,7 @@ impl Mesh {
     }
 
     async fn dial(self, sister: Key, url: String) {
-        match dial::connect(&url, self.network).await {
+        match dial::connect(&url, self.network, self.sent.clone()).await {
             Ok(stream) => {
                 let id = self.number();
                 let (outbox, inbox) = mpsc::channel(QUEUE);
@@ -317,7 +325,9 @@ impl Actor {
     /// From now on we speak for our fleet.
     fn begin(&mut self) {
         self.everything();
-        for receipt in kept::read(&self.settings.file) {
+        // What the process before us told of its sisters is newer than what we kept.
+        let handed = self.settings.fleet.iter().flat_map(|fleet| fleet.sisters().to_vec());
+        for receipt in handed.chain(kept::read(&self.settings.file)) {
             let _ = self.sharing.introduce(self.now(), &receipt);
         }
     }
@@ -387,12 +397,24 @@ impl Actor {
         });
     }
 
-    /// Keeps the sisters' receipts, if there are others than last time.
+    /// Keeps the sisters' receipts, if there are others than last time, and hands them on to our fleet; who does not speak
+    /// for it keeps what was handed on.
     fn keep(&mut self) {
-        if !self.mesh.speaks() {
-            return;
-        }
-        let receipts: HashSet<Vec<u8>> = self.sharing.shown().map(<[u8]>::to_vec).collect();
+        let receipts: HashSet<Vec<u8>> = match &self.settings.fleet {
+            Some(fleet) if !self.mesh.speaks() => {
+                let handed = fleet.sisters();
+                if handed.is_empty() {
+                    return;
+                }
+                handed.iter().map(|receipt| receipt.as_bytes().to_vec()).collect()
+            }
+            fleet => {
+                if let Some(fleet) = fleet {
+                    fleet.hand_on_sisters(self.sharing.introductions().map(<[u8]>::to_vec).collect());
+                }
+                self.sharing.shown().map(<[u8]>::to_vec).collect()
+            }
+        };
         let sum = kept::fingerprint(&receipts);
         if sum != self.kept {
             self.kept = sum;

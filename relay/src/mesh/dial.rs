@@ -2,6 +2,7 @@
 //!
 //! Her address comes from a receipt that she signed, so it is a stranger's: it is resolved, judged, and only then called.
 
+use crate::budget::{Counted, Sent};
 use anatomic_core::address::Policy;
 use anatomic_mesh::sharing::message::MAX_MESSAGE;
 use reqwest::Url;
@@ -13,18 +14,20 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 /// Time for name, connection, TLS and upgrade together.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A connection that we opened.
+pub(super) type Dialled = WebSocketStream<MaybeTlsStream<Counted<TcpStream>>>;
+
 /// Connects to the node at `url` (scheme and host).
 ///
 /// # Errors
 /// Why not, for the log.
-pub(super) async fn connect(
-    url: &str,
-    network: Policy,
-) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, String> {
-    tokio::time::timeout(PATIENCE, open(url, network)).await.map_err(|_| "it takes too long".to_owned())?
+pub(super) async fn connect(url: &str, network: Policy, sent: Sent) -> Result<Dialled, String> {
+    tokio::time::timeout(PATIENCE, open(url, network, sent))
+        .await
+        .map_err(|_| "it takes too long".to_owned())?
 }
 
-async fn open(url: &str, network: Policy) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, String> {
+async fn open(url: &str, network: Policy, sent: Sent) -> Result<Dialled, String> {
     let socket = format!("{}{}", url.replacen("http", "ws", 1), super::PATH);
     let parsed = Url::parse(&socket).map_err(|error| error.to_string())?;
     let plain = matches!(parsed.scheme(), "ws" | "wss") && parsed.path() == super::PATH;
@@ -40,6 +43,7 @@ async fn open(url: &str, network: Policy) -> Result<WebSocketStream<MaybeTlsStre
     let stream = TcpStream::connect(&*allowed).await.map_err(|error| error.to_string())?;
     // Only tunes.
     let _ = stream.set_nodelay(true);
+    let stream = Counted::new(stream, sent);
     let mut config = WebSocketConfig::default();
     config.max_message_size = Some(MAX_MESSAGE);
     config.max_frame_size = Some(MAX_MESSAGE);

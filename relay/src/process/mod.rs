@@ -202,6 +202,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
             patience: Duration::from_secs(patience),
             seed: nonces,
             speaks: speaks.clone(),
+            fleet: fleet.clone(),
+            sent: tracker.sent.clone(),
         };
         Mesh::start(settings, planting.clone(), tracker.clone())
     });
@@ -211,7 +213,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
             let budget =
                 Budget::open(node_options.budgets.clone(), folder.join("spent"), sent, planting.clone());
             tracker.set_handing(budget.clone());
-            tasks.spawn(budget.clone().keep(tracker.clone(), mesh.clone(), bridge.clone()));
+            tasks.spawn(budget.clone().keep(tracker.clone(), mesh.clone(), bridge.clone(), fleet.clone()));
             Some(budget)
         }
         _ => None,

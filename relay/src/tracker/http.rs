@@ -102,6 +102,20 @@ impl Tracker {
         (!stays).then(|| format!("{sister}/announce?{query}&{HANDED}"))
     }
 
+    /// What a newcomer over UDP is told whom a sister is to take: the first time, so that it asks its other trackers.
+    #[must_use]
+    pub fn referred(&self, request: &AnnounceRequest, client: IpAddr) -> Option<String> {
+        if !self.admission.admits(&request.info_hash) {
+            return None;
+        }
+        let sister = self.hands_on(&request.info_hash)?;
+        let address = SocketAddr::new(client, request.port);
+        let stays = request.event == Some(anatomic_wire::tracker::Event::Stopped)
+            || self.swarms.knows_classic(&request.info_hash, address)
+            || self.referred.again(&request.info_hash, address);
+        (!stays).then(|| format!("busy: {sister} takes newcomers"))
+    }
+
     /// Answers a scrape; torrents that are not served are left out.
     #[must_use]
     pub fn scrape(&self, hashes: &[anatomic_core::InfoHash]) -> ScrapeReply {

@@ -15,6 +15,7 @@ mod limits;
 mod mates;
 pub mod node_peer;
 mod peers;
+mod referred;
 pub mod roster;
 pub mod sharing;
 pub mod snapshot;
@@ -101,6 +102,7 @@ pub struct Tracker {
     pub admission: Arc<dyn Admission>,
     node: OnceLock<Arc<dyn NodePeer>>,
     handing: OnceLock<Arc<dyn Handing>>,
+    referred: referred::Referred,
     listen_tcp: OnceLock<SocketAddr>,
     sockets: socket::Census,
     /// What the UDP door did.
@@ -119,6 +121,7 @@ impl Tracker {
             admission,
             node: OnceLock::new(),
             handing: OnceLock::new(),
+            referred: referred::Referred::default(),
             listen_tcp: OnceLock::new(),
             sockets: socket::Census::default(),
             udp: udp::Counters::default(),

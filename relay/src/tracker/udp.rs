@@ -138,7 +138,10 @@ impl UdpDoor {
             Some(UdpRequest::Announce { connection, transaction, request, .. }) if proved(connection) => {
                 let local = meta.dst_ip.map_or(self.bound.ip(), |ip| ip.to_canonical());
                 let origin = Origin { client, local: SocketAddr::new(local, self.bound.port()) };
-                match self.tracker.announce(&request, origin, Families::Own, drawn) {
+                let referred = self.tracker.referred(&request, client).map_or(Ok(()), Err);
+                let announced =
+                    referred.and_then(|()| self.tracker.announce(&request, origin, Families::Own, drawn));
+                match announced {
                     Ok(announced) => {
                         count(&counters.announces);
                         let head = UdpReply::Announced {

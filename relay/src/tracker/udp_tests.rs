@@ -150,3 +150,31 @@ async fn one_socket_serves_both_families_each_with_its_own_peers() {
     }
     assert_eq!(tracker.swarms.sizes(&PLANTED).0, 4);
 }
+
+struct Busy;
+
+impl crate::tracker::Handing for Busy {
+    fn hands_on(&self, info_hash: &InfoHash) -> Option<String> {
+        (*info_hash == PLANTED).then(|| "http://sister.example".to_owned())
+    }
+}
+
+#[tokio::test]
+async fn a_busy_node_names_a_sister_to_newcomers_once_and_keeps_whom_it_knows() {
+    let (tracker, door) = start("127.0.0.1:0");
+    let client = Client::new("127.0.0.1:0", door).await;
+    let connection = client.connect().await;
+    let known = client.announce(connection, request(PLANTED, 1_001, None)).await;
+    assert!(matches!(known, Some(UdpReply::Announced { .. })));
+    tracker.set_handing(Arc::new(Busy));
+    let known = client.announce(connection, request(PLANTED, 1_001, None)).await;
+    assert!(matches!(known, Some(UdpReply::Announced { .. })), "who was there stays");
+    let Some(UdpReply::Refused { reason, .. }) =
+        client.announce(connection, request(PLANTED, 1_002, Some(Event::Started))).await
+    else {
+        panic!("a newcomer is to go elsewhere")
+    };
+    assert_eq!(reason, "busy: http://sister.example takes newcomers");
+    let again = client.announce(connection, request(PLANTED, 1_002, Some(Event::Started))).await;
+    assert!(matches!(again, Some(UdpReply::Announced { .. })), "who found nobody else is taken: no circles");
+}

@@ -7,12 +7,15 @@
 //! - Everything a process says of its swarms is **numbered**. Who finds a number missing, or meets a process for the first time,
 //!   asks it, and it recites everything it has. So a late process, a lost message and a bus that was away are one case.
 //! - **Beats** say that a process lives. One that is silent is gone, and with it whoever was reached through it.
+//! - What is **spent** of a month's budget is the sum over all processes, those included that are gone.
 //! - The **oldest** process speaks for the fleet to sister nodes and supernodes.
 
 pub mod message;
+pub mod spent;
 mod state;
 
 pub use message::{Message, Planted, ProcessId, Visit};
+pub use spent::{Account, Accounts};
 pub use state::{Config, Counters, Fleet, Output};
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Formats only. Readers skip entries and kinds of messages that they do not know. The bus is trusted to carry only what
 //! processes of the fleet said, but a message of another version must not harm: everything is read within limits.
 
+use super::spent::{Account, MAX_ACCOUNTS, PACKED};
 use crate::identity::Key;
 use crate::sharing::message::{SwarmNews, session_description, swarm_news, text};
 use crate::signed::{MAX_LENGTH, UnixTime, array};
@@ -19,6 +20,8 @@ pub const MAX_TORRENT: usize = 600_000;
 pub const MAX_SWARMS: usize = 4_000;
 /// Most info-hashes in one message.
 pub const MAX_HASHES: usize = 10_000;
+/// Most sisters in one message: about what the length of a message allows.
+pub const MAX_SISTERS: usize = 1_000;
 /// Most receipts, claims or withdrawals of one torrent in one message.
 const MAX_PLANTERS: usize = 64;
 /// Longest magnet in bytes.
@@ -145,6 +148,10 @@ pub enum Said {
         /// The offer.
         offer: Offer,
     },
+    /// What processes of the fleet have sent, as the speaker knows it.
+    Spent(Vec<Account>),
+    /// A receipt of each sister to whom the speaker is connected, by which another one finds them. Not yet verified.
+    Sisters(Vec<Vec<u8>>),
     /// The speaker goes.
     Bye,
 }
@@ -209,6 +216,11 @@ impl Message {
             Said::Abroad { info_hash, from, sister, offer } => {
                 ("abroad", signal(info_hash, from, ("k", &sister.0), offer))
             }
+            Said::Spent(accounts) => {
+                let bytes: Vec<u8> = accounts.iter().flat_map(|account| account.pack()).collect();
+                ("spent", vec![("b", bytes.into())])
+            }
+            Said::Sisters(receipts) => ("sisters", vec![("r", Item::list(receipts.iter().cloned()))]),
             Said::Bye => ("bye", Vec::new()),
         };
         entries.push(("t", kind.into()));
@@ -269,6 +281,8 @@ impl Message {
                 let sister = Key(array(root, "k")?);
                 Some(Said::Abroad { info_hash, from, sister, offer: session_description(root)? })
             })(),
+            b"spent" => accounts(root).map(Said::Spent),
+            b"sisters" => sisters(root).map(Said::Sisters),
             b"bye" => Some(Said::Bye),
             _ => return Ok(None),
         };
@@ -362,6 +376,18 @@ fn statements(list: Value<'_, '_>) -> Option<Vec<Vec<u8>>> {
 fn hashes(root: Value<'_, '_>) -> Option<Vec<InfoHash>> {
     let (whole, rest) = root.get(b"p")?.as_bytes()?.as_chunks::<20>();
     (rest.is_empty() && whole.len() <= MAX_HASHES).then(|| whole.iter().map(|hash| InfoHash(*hash)).collect())
+}
+
+fn accounts(root: Value<'_, '_>) -> Option<Vec<Account>> {
+    let (whole, rest) = root.get(b"b")?.as_bytes()?.as_chunks::<PACKED>();
+    (rest.is_empty() && whole.len() <= MAX_ACCOUNTS).then(|| whole.iter().map(Account::unpack).collect())
+}
+
+fn sisters(root: Value<'_, '_>) -> Option<Vec<Vec<u8>>> {
+    let list = root.get(b"r")?;
+    let short =
+        |item: Value<'_, '_>| item.as_bytes().filter(|bytes| bytes.len() <= MAX_LENGTH).map(<[u8]>::to_vec);
+    (list.items().count() <= MAX_SISTERS).then(|| list.items().map(short).collect())?
 }
 
 fn digests(root: Value<'_, '_>) -> Option<Vec<(InfoHash, Digest)>> {

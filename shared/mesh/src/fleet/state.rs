@@ -3,6 +3,7 @@
 //! Holds no peer and no torrent: what mates say of theirs is handed on, and what we have is asked of the driver.
 
 use super::message::{Digest, Message, Planted, ProcessId, Said, Visit};
+use super::spent::Account;
 use crate::identity::Key;
 use crate::sharing::message::SwarmNews;
 use anatomic_core::{InfoHash, PeerId, Time};
@@ -138,6 +139,10 @@ pub enum Output {
         /// The offer.
         offer: Offer,
     },
+    /// What processes of the fleet have sent, as a mate knows it.
+    Spent(Vec<Account>),
+    /// Receipts of the sisters to whom the mate who speaks is connected. Not yet verified.
+    Sisters(Vec<Vec<u8>>),
     /// From now on we speak for the fleet, or do not.
     Speaks(bool),
 }
@@ -331,6 +336,8 @@ impl Fleet {
                     offer,
                 });
             }
+            Said::Spent(accounts) => self.outputs.push_back(Output::Spent(accounts)),
+            Said::Sisters(receipts) => self.outputs.push_back(Output::Sisters(receipts)),
             Said::Bye => {}
         }
     }
@@ -448,6 +455,20 @@ impl Fleet {
     /// Passes a browser's offer to any browser of a sister to whom that mate speaks.
     pub fn abroad(&mut self, mate: ProcessId, info_hash: InfoHash, from: PeerId, sister: Key, offer: Offer) {
         self.say(Some(mate), Said::Abroad { info_hash, from, sister, offer });
+    }
+
+    /// Tells what this process and, as it knows, the others have sent. To be repeated: whoever missed it hears it the next time.
+    pub fn spent(&mut self, accounts: Vec<Account>) {
+        if !self.mates.is_empty() {
+            self.say(None, Said::Spent(accounts));
+        }
+    }
+
+    /// Tells who the sisters are to whom we are connected, if it is we who speak to them. To be repeated.
+    pub fn sisters(&mut self, receipts: Vec<Vec<u8>>) {
+        if self.speaks && !self.mates.is_empty() && !receipts.is_empty() {
+            self.say(None, Said::Sisters(receipts));
+        }
     }
 
     /// The process ends.

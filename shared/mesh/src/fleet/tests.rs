@@ -1,6 +1,7 @@
 //! Rules of a fleet, on a bus in memory that can be away or lose what it carries.
 
 use super::message::{Digest, Message, Planted, ProcessId, Said, Visit};
+use super::spent::Account;
 use super::state::{Config, Fleet, Output};
 use crate::identity::Key;
 use crate::sharing::contact::{Contact, Packed, SharedPeer};
@@ -26,6 +27,8 @@ struct Process {
     /// Who handed on what sisters say, and of which sisters.
     told: Option<(ProcessId, u64)>,
     visits: BTreeSet<Key>,
+    spent: Vec<u64>,
+    sisters: Vec<Vec<u8>>,
     recite: bool,
 }
 
@@ -67,6 +70,8 @@ impl Bus {
             gone: Vec::new(),
             told: None,
             visits: BTreeSet::new(),
+            spent: Vec::new(),
+            sisters: Vec::new(),
             recite: false,
         });
         self.carry();
@@ -113,6 +118,10 @@ impl Bus {
                             process.heard.retain(|(other, _), _| *other != mate);
                             process.gone.push(mate);
                         }
+                        Output::Spent(accounts) => {
+                            process.spent.extend(accounts.iter().map(|account| account.id));
+                        }
+                        Output::Sisters(receipts) => process.sisters = receipts,
                         Output::Recite => process.recite = true,
                         _ => {}
                     }
@@ -313,6 +322,24 @@ fn malformed_messages_are_counted_and_harm_nothing() {
     assert!(fleet.mates() <= Config::default().mates);
 }
 
+#[test]
+fn what_was_spent_is_told_by_all_and_who_the_sisters_are_by_the_one_who_speaks() {
+    let mut bus = Bus::new();
+    let (old, young) = (bus.start(), bus.start());
+    bus.pass(10);
+    assert_eq!(bus.speakers(), [old]);
+    for at in [old, young] {
+        let id = at as u64 + 1;
+        bus.processes[at].fleet.spent(vec![Account { id, ..Account::default() }]);
+        bus.processes[at].fleet.sisters(vec![vec![id as u8]]);
+    }
+    bus.carry();
+    assert_eq!(bus.processes[young].spent, [1]);
+    assert_eq!(bus.processes[old].spent, [2]);
+    assert_eq!(bus.processes[young].sisters, [vec![1]]);
+    assert!(bus.processes[old].sisters.is_empty(), "who does not speak knows none");
+}
+
 fn every_kind() -> Vec<Message> {
     let offer = || Offer { id: OfferId([4; 20]), sdp: "v=0\r\n".into() };
     let (from, to) = (PeerId([2; 20]), PeerId([3; 20]));
@@ -344,6 +371,8 @@ fn every_kind() -> Vec<Message> {
         Said::Planted(HASH, Box::new(planted)),
         Said::Offer { info_hash: HASH, from, to, offer: offer() },
         Said::Answer { info_hash: HASH, from: to, to: from, answer: offer() },
+        Said::Spent(vec![Account { id: 1, day: 2, day_bytes: 3, month: 4, month_bytes: 5 }]),
+        Said::Sisters(vec![vec![1, 2], vec![3]]),
         Said::Bye,
     ];
     said.map(|said| Message { from: ProcessId(0x0102_0304_0506_0708), said }).into()

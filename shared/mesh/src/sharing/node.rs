@@ -246,6 +246,15 @@ impl Sharing {
         receipts.filter_map(|share| share.receipt.as_ref().map(|receipt| receipt.bytes.as_slice()))
     }
 
+    /// A receipt of each sister with a proven connection, as she showed it: with one of them another process finds her.
+    pub fn introductions(&self) -> impl Iterator<Item = &[u8]> {
+        let connected = self.sisters.values().filter(|sister| sister.session.is_some());
+        connected.filter_map(|sister| {
+            let mut receipts = sister.shares.values().filter_map(|share| share.receipt.as_ref());
+            receipts.next().map(|receipt| receipt.bytes.as_slice())
+        })
+    }
+
     /// This node holds a torrent, by these receipts of its own, one of each planter; to be called again when they change. Receipts of
     /// other nodes or torrents than the first one's are left out.
     pub fn plant(&mut self, now: Time, receipts: &[Signed<Receipt>]) {
