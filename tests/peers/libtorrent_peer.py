@@ -97,7 +97,7 @@ while True:
         handle.flush_cache()
     if flushed and not done:
         done = True
-        say("seeding" if role == "seed" else "done", seconds=finished, metadata=metadata)
+        say("seeding" if role == "seed" else "done", seconds=finished, metadata=metadata, port=session.listen_port())
     if now - told > 2:
         told = now
         say(

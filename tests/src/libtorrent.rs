@@ -53,6 +53,19 @@ pub async fn seed_encrypted(
     process
 }
 
+/// Seeds `torrent` over uTP alone, for who is told of its port: that is returned too.
+///
+/// # Panics
+/// When it does not say which.
+pub async fn seed_over_utp(scene: &Scene, name: &str, torrent: &Path, dir: &Path) -> (Process, u16) {
+    let what = torrent.display().to_string();
+    let mut process = start(scene, name, "seed", &what, dir, Transport::Utp, &[]);
+    let limit = Duration::from_secs(120);
+    let seeding = process.line_where("that it seeds", limit, |line| event(line, "seeding")).await;
+    let port = seeding["port"].as_u64().and_then(|port| u16::try_from(port).ok()).expect("its port");
+    (process, port)
+}
+
 /// Seeds `torrent` as a node of the DHT at `127.0.0.1:port`, entered by another one if that is named.
 pub async fn seed_in_dht(
     scene: &Scene,

@@ -3,10 +3,9 @@
 //! Whoever says uTP here has TCP switched off, or is behind something that lets only datagrams through.
 
 use anatomic_tests::libtorrent::{self, Transport};
+use anatomic_tests::link::{Link, Shape};
 use anatomic_tests::prelude::*;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use tokio::net::UdpSocket;
 
 /// `anatomic get WHAT -o INTO`, to its end.
 async fn get(s: &Scene, what: &str, into: &std::path::Path) -> anatomic::Ended {
@@ -100,33 +99,6 @@ async fn get_and_seed_meet_libtorrent_over_utp_alone() {
     .await;
 }
 
-/// Passes datagrams, and nothing else, between whoever asks and `to`.
-async fn only_datagrams(to: SocketAddr) -> SocketAddr {
-    let outside = Arc::new(UdpSocket::bind((ports::address(), 0)).await.expect("a port"));
-    let inside = Arc::new(UdpSocket::bind((ports::address(), 0)).await.expect("a port"));
-    inside.connect(to).await.expect("an address");
-    let address = outside.local_addr().expect("an address");
-    tokio::spawn(async move {
-        let mut who = None;
-        let (mut there, mut back) = (vec![0; 65_536], vec![0; 65_536]);
-        loop {
-            // What cannot be passed on is lost, as on any line.
-            tokio::select! {
-                Ok((count, from)) = outside.recv_from(&mut there) => {
-                    who = Some(from);
-                    let _ = inside.send(&there[..count]).await;
-                }
-                Ok(count) = inside.recv(&mut back) => {
-                    if let Some(who) = who {
-                        let _ = outside.send_to(&back[..count], who).await;
-                    }
-                }
-            }
-        }
-    });
-    address
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn get_downloads_from_transmission_over_utp_alone() {
     scene::run(async |s| {
@@ -136,8 +108,10 @@ async fn get_downloads_from_transmission_over_utp_alone() {
             torrent::make(&home.join("x.bin"), &s.path("x.torrent"), &["http://127.0.0.1:9/announce"], 128);
         let seed = Transmission::start_with(s, "transmission", json!({ "utp-enabled": true })).await;
         seed.seed(&torrent, &home).await;
-        let way = only_datagrams(SocketAddr::from(([127, 0, 0, 1], seed.port()))).await;
-        let magnet = format!("magnet:?xt=urn:btih:{}&x.pe={way}", torrent.info_hash);
+        // It passes datagrams and nothing else.
+        let way = Link::start(Shape { delay: Duration::from_millis(5), rate: None, queue: 1 << 20 });
+        way.towards(SocketAddr::from(([127, 0, 0, 1], seed.port())));
+        let magnet = format!("magnet:?xt=urn:btih:{}&x.pe={}", torrent.info_hash, way.left);
         let into = s.folder("into");
         let _ = get(s, &magnet, &into).await.success();
         assert_eq!(content::sha256(&into.join("x.bin")), digest);
