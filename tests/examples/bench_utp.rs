@@ -69,8 +69,10 @@ async fn main() {
     for way in [SHORT_LINE, LINE] {
         let base = table.median(&row(way, THEIRS, THEIRS));
         let ratio = |seed, leech| table.median(&row(way, seed, leech)) / base;
-        promise(&format!("{}: our download / libtorrent's", way.name), ratio(THEIRS, OURS), 1.0);
-        promise(&format!("{}: our upload / libtorrent's", way.name), ratio(OURS, THEIRS), 1.0);
+        // Who fills a line can only be as fast as another who does.
+        let least = if way.shape.rate.is_some() { 0.95 } else { 1.0 };
+        promise(&format!("{}: our download / libtorrent's", way.name), ratio(THEIRS, OURS), least);
+        promise(&format!("{}: our upload / libtorrent's", way.name), ratio(OURS, THEIRS), least);
     }
 }
 

@@ -8,10 +8,11 @@ use anatomic_tests::prelude::*;
 use std::net::SocketAddr;
 
 /// `anatomic get WHAT -o INTO`, to its end.
+///
+/// On all addresses, as people have it: the socket is IPv6's and carries IPv4 too.
 async fn get(s: &Scene, what: &str, into: &std::path::Path) -> anatomic::Ended {
     let into = into.display().to_string();
-    let listen = format!("{}:0", ports::address());
-    let args = ["get", what, "-o", &into, "--json", "--no-seed", "--no-webrtc", "--listen", &listen];
+    let args = ["get", what, "-o", &into, "--json", "--no-seed", "--no-webrtc"];
     anatomic::run_within(s, "get", &args, TRANSFER).await
 }
 
