@@ -138,6 +138,34 @@ async fn a_killed_process_loses_no_planted_torrent_no_receipt_and_no_key() {
     assert!(promised.len() as u32 > kills / 10, "too few torrents for a proof");
 }
 
+#[tokio::test]
+async fn a_killed_node_knows_its_peers_again_but_for_the_last_moments() {
+    let folder = Folder(std::env::temp_dir().join(format!("anatomic-kill-peers-{}", std::process::id())));
+    let client = anatomic_relay::tls::http().timeout(READY).build().unwrap();
+    let hash = "%a7".repeat(20);
+    let (mut child, mut out) = start(&folder.0);
+    let (url, _) = timeout(READY, ready(&mut out)).await.expect("it starts");
+    let ask = async |url: &str, path: String| {
+        client.get(format!("{url}{path}")).send().await.unwrap().text().await.unwrap_or_default()
+    };
+    ask(&url, format!("/plant?plant={hash}")).await;
+    for port in 1_001..1_031 {
+        let query = format!("info_hash={hash}&peer_id=-XX0000-000000000000&left=0&compact=1&port={port}");
+        ask(&url, format!("/announce?{query}")).await;
+    }
+    // A minute is promised.
+    let begun = Instant::now();
+    while !std::fs::metadata(folder.0.join("swarms")).is_ok_and(|found| found.len() > 30 * 10) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "peers are written within a minute");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    child.kill().await.unwrap();
+    let (_child, mut out) = start(&folder.0);
+    let (url, _) = timeout(READY, ready(&mut out)).await.expect("it starts again");
+    let scraped = ask(&url, format!("/scrape?info_hash={hash}")).await;
+    assert!(scraped.contains("8:completei30e"), "{scraped}");
+}
+
 /// A server with a fixed port, that is killed and started again.
 struct Server {
     data: PathBuf,

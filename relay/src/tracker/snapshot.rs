@@ -21,6 +21,8 @@ const HEAD: &[u8; 18] = b"anatomic swarms 2\n";
 const MAX_LENGTH: u64 = 512 * 1024 * 1024;
 /// After a change, how long to wait for more before writing.
 const GATHER: Duration = Duration::from_secs(2);
+/// After so long without a change it is written nevertheless: peers were heard of again.
+const REFRESH: Duration = Duration::from_secs(45);
 /// Writing takes at most one part in so many of the time.
 const SHARE: u32 = 50;
 
@@ -132,21 +134,34 @@ impl Swarms {
 
 /// Runs until the end of the process: writes a snapshot soon after classic peers came or went.
 pub async fn keep(swarms: Arc<Swarms>, path: PathBuf) {
+    keep_every(REFRESH, swarms, path).await;
+}
+
+async fn keep_every(period: Duration, swarms: Arc<Swarms>, path: PathBuf) {
     let mut changes = swarms.subscribe();
+    let mut refresh = tokio::time::Instant::now() + period;
     loop {
-        match changes.recv().await {
-            Ok(change) if matches!(change.kind, Change::ClassicCame(_) | Change::ClassicWent(_)) => {}
-            Err(RecvError::Lagged(_)) => {}
-            Ok(_) => continue,
-            Err(RecvError::Closed) => return,
+        let change = tokio::time::timeout_at(refresh, changes.recv()).await;
+        match change {
+            Ok(Ok(change)) if matches!(change.kind, Change::ClassicCame(_) | Change::ClassicWent(_)) => {
+                tokio::time::sleep(GATHER).await;
+            }
+            Ok(Err(RecvError::Lagged(_))) => tokio::time::sleep(GATHER).await,
+            Ok(Ok(_)) => continue,
+            Ok(Err(RecvError::Closed)) => return,
+            Err(_) if swarms.totals().1 == 0 => {
+                refresh = tokio::time::Instant::now() + period;
+                continue;
+            }
+            Err(_) => {}
         }
-        tokio::time::sleep(GATHER).await;
         changes = changes.resubscribe();
         let (store, file, begun) = (swarms.clone(), path.clone(), Instant::now());
         if let Ok(Err(error)) = tokio::task::spawn_blocking(move || write(&store, &file)).await {
             warn!(%error, "the snapshot of the swarms could not be written");
         }
         tokio::time::sleep(begun.elapsed() * SHARE).await;
+        refresh = tokio::time::Instant::now() + period;
     }
 }
 
@@ -154,6 +169,30 @@ pub async fn keep(swarms: Arc<Swarms>, path: PathBuf) {
 mod tests {
     use super::super::swarms::Limits;
     use super::*;
+
+    #[tokio::test]
+    async fn peers_that_were_only_heard_of_again_are_written_all_the_same() {
+        let path = std::env::temp_dir().join(format!("anatomic-snapshot-again-{}", std::process::id()));
+        let store = Arc::new(Swarms::new(Limits::default(), 1));
+        let period = Duration::from_millis(300);
+        let keeping = tokio::spawn(keep_every(period, store.clone(), path.clone()));
+        tokio::time::sleep(period * 2).await;
+        assert!(!path.exists(), "there is nothing");
+        let address = SocketAddr::from(([10, 0, 0, 1], 1));
+        // Nobody is told of a peer that is put back, as of one that announces again.
+        store.restore(Instant::now(), InfoHash([1; 20]), KeptPeer { address, seed: true, age: 0 });
+        let written = async {
+            while !path.exists() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), written).await.unwrap();
+        let new = Swarms::new(Limits::default(), 1);
+        restore(&new, &path).unwrap();
+        assert_eq!(new.sizes(&InfoHash([1; 20])).0, 1);
+        keeping.abort();
+        std::fs::remove_file(path).unwrap();
+    }
 
     #[test]
     fn peers_are_back_after_a_restart_unless_their_lifetime_is_over() {
