@@ -78,3 +78,31 @@ async fn with_all_supernodes_dead_links_work_and_restarted_nodes_meet_again() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_announce_waits_for_no_dead_sister() {
+    scene::run(async |s| {
+        let mut network = Network::start(s, 1, 2).await;
+        let home = s.folder("content");
+        content::file(&home.join("a.bin"), 72, 100_000);
+        let original = torrent::make(&home.join("a.bin"), &s.path("a.torrent"), &[], 64);
+        let out = s.path("planted.torrent").display().to_string();
+        network.supernodes[0].plant(s, &original.path, &["--nodes", "2", "-o", &out]).await;
+        network.whole(&[0, 1], SHORT).await;
+        // Neither one that is gone nor one that takes connections and says nothing.
+        for dead in [false, true] {
+            if dead {
+                network.nodes[1].process().resume().await;
+                network.nodes[1].process().kill().await;
+            } else {
+                network.nodes[1].process().pause().await;
+            }
+            let begun = Instant::now();
+            for port in 7_001..7_051 {
+                announce(&network.nodes[0], &original.info_hash, port, 1).await;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(5), "{:?} for fifty announces", begun.elapsed());
+        }
+    })
+    .await;
+}

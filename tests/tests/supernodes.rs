@@ -108,6 +108,11 @@ async fn a_block_is_effective_within_a_second_here_and_at_subscribers() {
             tokio::time::sleep(Duration::from_secs(1)).await;
             assert_eq!((knows(&keeper).await, finds(&keeper, "sperm").await == 1), (known, known));
             assert_eq!(knows(&other).await, known, "the subscriber");
+            for host in [&keeper, &other] {
+                let reply = ask::announce(host, &torrent.info_hash, 7_001, 1).await;
+                let taken = !String::from_utf8_lossy(&reply).contains("failure reason");
+                assert_eq!(taken, known, "its tracker");
+            }
         }
     })
     .await;
@@ -130,6 +135,41 @@ async fn two_supernodes_share_a_postgresql_database() {
         }
         let lookup = get(&format!("{}api/v1/torrents/{}", two.url(), torrent.info_hash)).await.unwrap();
         assert_eq!(lookup["receipts"].as_array().unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_list_of_supernodes_is_added_to_updated_and_taken_from() {
+    scene::run(async |s| {
+        let mut one = Anatomic::start(s, "one", "supernode", &[]).await;
+        let first = one.url();
+        let two = Anatomic::start(s, "two", "supernode", &["--supernode", &first]).await;
+        let bare = |host: &Anatomic| host.url().trim_end_matches('/').to_owned();
+        let run = async |args: &[&str]| {
+            let all: Vec<&str> = ["supernodes", "--json"].iter().chain(args).copied().collect();
+            anatomic::run(s, args.first().unwrap_or(&"list"), &all).await
+        };
+        let listed = async |args: &[&str]| {
+            let list = run(args).await.success().json()["supernodes"].clone();
+            list.as_array().cloned().unwrap_or_default()
+        };
+        let mut list = listed(&["add", &bare(&one)]).await;
+        assert!(list.iter().any(|entry| entry["url"] == bare(&one).as_str() && entry["answered"].is_null()));
+        // The first names the second, once it has met it.
+        let begun = std::time::Instant::now();
+        while !list.iter().any(|entry| entry["url"] == bare(&two).as_str()) {
+            assert!(begun.elapsed() < SHORT, "the other is never named: {list:?}");
+            list = listed(&["update"]).await;
+        }
+        let entry = list.iter().find(|entry| entry["url"] == bare(&one).as_str()).expect("it is listed");
+        assert!(entry["answered"].as_u64().is_some(), "when it answered: {entry}");
+        one.process().kill().await;
+        let kept = listed(&["update"]).await;
+        assert!(kept.iter().any(|entry| entry["url"] == bare(&one).as_str()), "one silence is not the end");
+        let left = listed(&["remove", &bare(&one)]).await;
+        assert!(left.iter().all(|entry| entry["url"] != bare(&one).as_str()));
+        assert_eq!(run(&["remove", "http://nobody.example"]).await.code, 1);
     })
     .await;
 }

@@ -3,6 +3,7 @@
 //! Not whether transfers work, which the other files prove.
 
 use anatomic_tests::prelude::*;
+use anatomic_tests::programs;
 use std::collections::BTreeSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -229,6 +230,70 @@ async fn a_paused_torrent_stops_and_a_resumed_one_goes_on() {
         page.ready().await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert!(page.torrent(hash).await.is_none(), "it does not come back");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn config_prints_every_setting_with_where_it_came_from() {
+    scene::run(async |s| {
+        let file = s.path("host.toml");
+        let text = "listen = \"127.0.0.1:4081\"\nmax-swarms = 7\nbudget-month = \"5GB\"\n";
+        std::fs::write(&file, text).expect("it is written");
+        let path = file.display().to_string();
+        let args = ["config", "node", "--config", &path, "--max-swarms", "9"];
+        let env = [("ANATOMIC_BUDGET_MONTH", "6GB"), ("ANATOMIC_BUDGET_DAY", "1GB")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let told = anatomic::run_in(s, "config", &args, &env).await.success().stdout;
+        let line =
+            |key: &str| told.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap_or_default();
+        for (key, value, source) in [
+            ("listen", "127.0.0.1:4081", "# file "),
+            ("max-swarms", "9", "# flag --max-swarms"),
+            ("budget-month", "6000000000", "# environment ANATOMIC_BUDGET_MONTH"),
+            ("budget-day", "1000000000", "# environment ANATOMIC_BUDGET_DAY"),
+            ("max-peers", "", "# default"),
+        ] {
+            let line = line(key);
+            let value = line.contains(value) || line.contains(&value.replace("000000000", "GB"));
+            assert!(value && line.contains(source), "{key}: {line:?}\n{told}");
+        }
+        std::fs::write(&file, "lisen = \"127.0.0.1:4081\"\n").expect("it is written");
+        for command in ["config", "node"] {
+            let refused = anatomic::run(s, command, &[command, "--config", &path]).await;
+            assert!(refused.code != 0 && refused.stderr.contains("listen"), "{}", refused.stderr);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plant_without_arguments_asks_on_a_terminal() {
+    scene::run(async |s| {
+        let supernode = Anatomic::start(s, "supernode", "supernode", &[]).await;
+        let url = supernode.url();
+        let node = Anatomic::start(s, "node", "node", &["--supernode", &url]).await;
+        let file = s.path("asked.bin");
+        content::file(&file, 105, 100_000);
+        // `script` gives it a terminal; the answers: what, the first node, no search, no seeding.
+        let answers = s.path("answers");
+        std::fs::write(&answers, format!("{}\n1\nn\nn\n", file.display())).expect("it is written");
+        let (home, program) = (s.folder("home"), programs::anatomic());
+        let line = format!("{} plant --supernode {url} --data {}", program.display(), home.display());
+        let mut command = tokio::process::Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).env("HOME", &home).env("ANATOMIC_DHT", "off");
+        command.stdin(std::fs::File::open(&answers).expect("the answers")).kill_on_drop(true);
+        let ended = tokio::time::timeout(SHORT, command.output()).await.expect("it ends").expect("it runs");
+        let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+        assert!(ended.status.success(), "{said}");
+        for part in
+            ["What shall be planted?", "Nodes that take torrents now:", "#magnet:?xt=urn:btih:", "(1 of 1)"]
+        {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert_eq!(ask::metric(&node, "planted_torrents").await, Some(1));
+        let found = ask::json(&supernode, "/api/v1/search?q=asked").await.expect("an answer");
+        assert_eq!(found["hits"].as_array().map(Vec::len), Some(0), "it is unlisted: {found}");
     })
     .await;
 }
