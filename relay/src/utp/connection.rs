@@ -54,8 +54,7 @@ impl Connection {
     }
 
     fn read(&self) -> Read {
-        let now = self.shared.now();
-        self.shared.lock().endpoint.read(now, self.key)
+        self.shared.lock().endpoint.read(self.key)
     }
 
     /// The next bytes; `None` if nothing comes any more. One caller at a time.
@@ -80,8 +79,7 @@ impl Connection {
 
     /// Takes what there is room for, and says how much that was.
     pub(crate) fn write(&self, bytes: &[u8]) -> usize {
-        let now = self.shared.now();
-        let taken = self.shared.lock().endpoint.write(now, self.key, bytes);
+        let taken = self.shared.lock().endpoint.write(self.key, bytes);
         if taken > 0 {
             self.shared.wake.notify_one();
         }
@@ -90,8 +88,7 @@ impl Connection {
 
     /// Waits for room, or for the end. One caller at a time.
     pub(crate) async fn writable(&self) {
-        let now = self.shared.now();
-        self.shared.lock().endpoint.wait_for_room(now, self.key);
+        self.shared.lock().endpoint.wait_for_room(self.key);
         self.shared.wake.notify_one();
         self.wakes.writable.notified().await;
     }

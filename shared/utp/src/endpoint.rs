@@ -112,7 +112,7 @@ impl Endpoint {
             }
         };
         let number = self.rng.u16(..);
-        Some(self.insert(now, Connection::dial(&self.config, now, remote, id, number)))
+        Some(self.insert(Connection::dial(&self.config, now, remote, id, number)))
     }
 
     /// Bytes that [`write`](Self::write) would take now.
@@ -122,28 +122,28 @@ impl Endpoint {
     }
 
     /// Takes what there is room for, and says how much that was.
-    pub fn write(&mut self, now: Time, key: Key, bytes: &[u8]) -> usize {
+    pub fn write(&mut self, key: Key, bytes: &[u8]) -> usize {
         let Some(connection) = self.connections.get_mut(&key) else { return 0 };
         let count = connection.write(&self.config, bytes);
-        self.attend(now, key);
+        self.attend(key);
         count
     }
 
     /// Has [`Event::Writable`] told as soon as half of what is taken ahead has left.
-    pub fn wait_for_room(&mut self, now: Time, key: Key) {
+    pub fn wait_for_room(&mut self, key: Key) {
         if let Some(connection) = self.connections.get_mut(&key) {
             connection.wants_room = true;
         }
-        self.attend(now, key);
+        self.attend(key);
     }
 
     /// The next bytes.
-    pub fn read(&mut self, now: Time, key: Key) -> Read {
+    pub fn read(&mut self, key: Key) -> Read {
         let Some(connection) = self.connections.get_mut(&key) else { return Read::Over(CloseReason::Ended) };
         match connection.read() {
             Ok(bytes) if bytes.is_empty() => Read::Nothing,
             Ok(bytes) => {
-                self.attend(now, key);
+                self.attend(key);
                 Read::Bytes(bytes)
             }
             Err(reason) => Read::Over(reason),
@@ -154,7 +154,7 @@ impl Endpoint {
     pub fn close(&mut self, now: Time, key: Key) {
         if let Some(connection) = self.connections.get_mut(&key) {
             connection.close(&self.config, now);
-            self.attend(now, key);
+            self.attend(key);
         }
     }
 
@@ -183,7 +183,7 @@ impl Endpoint {
             }
             Err(()) => self.counters.strays += 1,
         }
-        self.attend(now, key);
+        self.attend(key);
     }
 
     /// The time of [`poll_timeout`](Self::poll_timeout) has come.
@@ -196,7 +196,7 @@ impl Endpoint {
             connection.alarm = Time::NEVER;
             let changes = connection.timeout(now, &mut self.counters);
             self.tell(key, changes);
-            self.attend(now, key);
+            self.attend(key);
         }
     }
 
@@ -268,13 +268,13 @@ impl Endpoint {
 
     // ---- inside
 
-    fn insert(&mut self, now: Time, connection: Connection) -> Key {
+    fn insert(&mut self, connection: Connection) -> Key {
         let key = Key(self.next_key);
         self.next_key += 1;
         self.by_name.insert((connection.remote, connection.receive_id), key);
         self.accepted += usize::from(connection.accepted);
         self.connections.insert(key, connection);
-        self.attend(now, key);
+        self.attend(key);
         key
     }
 
@@ -323,7 +323,7 @@ impl Endpoint {
         }
         let (stranger, first) = self.lobby.leave(from, header)?;
         let (id, theirs) = (header.connection, stranger.theirs);
-        let key = self.insert(now, Connection::accept(&self.config, now, from, id, theirs, first));
+        let key = self.insert(Connection::accept(&self.config, now, from, id, theirs, first));
         self.events.push_back(Event::Accepted(key, from));
         Some(key)
     }
@@ -366,18 +366,14 @@ impl Endpoint {
         if changes.opened {
             self.events.push_back(Event::Connected(key));
         }
-        if changes.readable {
+        if changes.readable && self.events.back() != Some(&Event::Readable(key)) {
             self.events.push_back(Event::Readable(key));
         }
     }
 
     /// Something changed: gives it a turn in sending, which ends with [`settle`](Self::settle).
-    fn attend(&mut self, now: Time, key: Key) {
+    fn attend(&mut self, key: Key) {
         let Some(connection) = self.connections.get_mut(&key) else { return };
-        if connection.is_gone(now) {
-            self.forget(key);
-            return;
-        }
         if !connection.queued {
             connection.queued = true;
             self.ready.push_back(key);

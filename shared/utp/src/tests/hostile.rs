@@ -119,7 +119,7 @@ fn a_peer_that_lies_in_every_field_costs_its_own_connection_at_most() {
         let Some(crate::Event::Accepted(key, _)) = endpoint.poll_event() else { panic!("not accepted") };
         for _ in 0..500 {
             now += Duration::from_millis(rng.u64(0..300));
-            endpoint.write(now, key, &vec![7; rng.usize(0..20_000)]);
+            endpoint.write(key, &vec![7; rng.usize(0..20_000)]);
             let lie = Header {
                 kind: [Kind::Data, Kind::Fin, Kind::State, Kind::Syn][rng.usize(0..4)],
                 connection: 41,
@@ -138,7 +138,7 @@ fn a_peer_that_lies_in_every_field_costs_its_own_connection_at_most() {
             let _ = drain(&mut endpoint, now);
             while endpoint.poll_event().is_some() {}
             if rng.u8(..) == 0 {
-                endpoint.read(now, key);
+                endpoint.read(key);
             }
         }
         endpoint.close(now, key);

@@ -178,7 +178,7 @@ impl Network {
                 }
             }
             if let Some(key) = end.key {
-                end.work(which, now, key);
+                end.work(which, key);
             }
             let mut datagram = Vec::new();
             while let Some(to) = self.ends[which].endpoint.poll_transmit(now, &mut datagram) {
@@ -218,18 +218,18 @@ impl Network {
 }
 
 impl End {
-    fn work(&mut self, which: usize, now: Time, key: Key) {
+    fn work(&mut self, which: usize, key: Key) {
         while self.sent < self.to_send {
             let count = (self.to_send - self.sent).min(10_000).min(self.endpoint.room(key));
             let bytes: Vec<u8> = (self.sent..self.sent + count).map(|at| byte(which, at)).collect();
-            let taken = self.endpoint.write(now, key, &bytes);
+            let taken = self.endpoint.write(key, &bytes);
             self.sent += taken;
             if taken == 0 {
                 break;
             }
         }
         while self.reads {
-            match self.endpoint.read(now, key) {
+            match self.endpoint.read(key) {
                 Read::Bytes(bytes) => {
                     for (at, got) in (self.received..).zip(bytes.iter()) {
                         assert_eq!(*got, byte(1 - which, at), "byte {at}");
