@@ -31,7 +31,7 @@ if os.environ.get("ANATOMIC_TEST_ENCRYPTION") == "required":
     }
 session = lt.session(
     {
-        "listen_interfaces": f"127.0.0.1:{dht or 0}",
+        "listen_interfaces": f"127.0.0.1:{dht or os.environ.get('ANATOMIC_TEST_PORT', 0)}",
         "enable_dht": dht is not None,
         "dht_bootstrap_nodes": entrance,
         "dht_restrict_routing_ips": False,
@@ -69,6 +69,10 @@ else:
     params = lt.add_torrent_params()
     params.ti = lt.torrent_info(what)
 params.save_path = folder
+for peer in os.environ.get("ANATOMIC_TEST_PEERS", "").split():
+    host, port = peer.rsplit(":", 1)
+    params.peers = params.peers + [(host, int(port))]
+params.download_limit = int(os.environ.get("ANATOMIC_TEST_DOWNLOAD_LIMIT", -1))
 if trackers:
     params.trackers = trackers
     params.tracker_tiers = [0] * len(trackers)

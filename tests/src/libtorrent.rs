@@ -24,6 +24,38 @@ pub enum Transport {
     Utp,
 }
 
+/// How libtorrent is set up besides its transport and trackers; by default as little as possible.
+#[derive(Debug, Clone, Default)]
+pub struct Setup<'a> {
+    /// Where it is a node of the DHT, on 127.0.0.1, and the node through which it enters.
+    pub dht: Option<(u16, Option<&'a str>)>,
+    /// It takes encrypted connections only.
+    pub encrypted: bool,
+    /// Where it listens on 127.0.0.1; by default somewhere.
+    pub port: Option<u16>,
+    /// Peers that it knows.
+    pub peers: &'a [&'a str],
+    /// Bytes a second that it downloads at most.
+    pub download_limit: Option<u32>,
+}
+
+impl Setup<'_> {
+    /// The environment of the script.
+    fn env(&self) -> Vec<(&'static str, String)> {
+        let mut env = vec![("ANATOMIC_TEST_PEERS", self.peers.join(" "))];
+        if let Some((port, entrance)) = self.dht {
+            env.push(("ANATOMIC_TEST_DHT", port.to_string()));
+            env.push(("ANATOMIC_TEST_DHT_ENTRANCE", entrance.unwrap_or_default().to_owned()));
+        }
+        if self.encrypted {
+            env.push(("ANATOMIC_TEST_ENCRYPTION", "required".to_owned()));
+        }
+        env.extend(self.port.map(|port| ("ANATOMIC_TEST_PORT", port.to_string())));
+        env.extend(self.download_limit.map(|limit| ("ANATOMIC_TEST_DOWNLOAD_LIMIT", limit.to_string())));
+        env
+    }
+}
+
 /// Seeds `torrent`, whose content lies in `dir`; ready when this returns.
 pub async fn seed(
     scene: &Scene,
@@ -33,22 +65,21 @@ pub async fn seed(
     transport: Transport,
     trackers: &[&str],
 ) -> Process {
-    let mut process = start(scene, name, "seed", &torrent.display().to_string(), dir, transport, trackers);
-    process.line_where("that it seeds", Duration::from_secs(120), |line| event(line, "seeding")).await;
-    process
+    seed_with(scene, name, torrent, dir, transport, trackers, &Setup::default()).await
 }
 
-/// As [`seed`] for those who encrypt, and for nobody else.
-pub async fn seed_encrypted(
+/// As [`seed`], set up otherwise.
+pub async fn seed_with(
     scene: &Scene,
     name: &str,
     torrent: &Path,
     dir: &Path,
     transport: Transport,
+    trackers: &[&str],
+    setup: &Setup<'_>,
 ) -> Process {
-    let env = [("ANATOMIC_TEST_ENCRYPTION", "required".to_owned())];
     let what = torrent.display().to_string();
-    let mut process = start_in(scene, name, "seed", &what, dir, transport, &[], &env);
+    let mut process = start(scene, name, ["seed", &what], dir, transport, trackers, setup);
     process.line_where("that it seeds", Duration::from_secs(120), |line| event(line, "seeding")).await;
     process
 }
@@ -59,30 +90,11 @@ pub async fn seed_encrypted(
 /// When it does not say which.
 pub async fn seed_over_utp(scene: &Scene, name: &str, torrent: &Path, dir: &Path) -> (Process, u16) {
     let what = torrent.display().to_string();
-    let mut process = start(scene, name, "seed", &what, dir, Transport::Utp, &[]);
+    let mut process = start(scene, name, ["seed", &what], dir, Transport::Utp, &[], &Setup::default());
     let limit = Duration::from_secs(120);
     let seeding = process.line_where("that it seeds", limit, |line| event(line, "seeding")).await;
     let port = seeding["port"].as_u64().and_then(|port| u16::try_from(port).ok()).expect("its port");
     (process, port)
-}
-
-/// Seeds `torrent` as a node of the DHT at `127.0.0.1:port`, entered by another one if that is named.
-pub async fn seed_in_dht(
-    scene: &Scene,
-    name: &str,
-    torrent: &Path,
-    dir: &Path,
-    port: u16,
-    entrance: Option<&str>,
-) -> Process {
-    let dht = [
-        ("ANATOMIC_TEST_DHT", port.to_string()),
-        ("ANATOMIC_TEST_DHT_ENTRANCE", entrance.unwrap_or_default().to_owned()),
-    ];
-    let what = torrent.display().to_string();
-    let mut process = start_in(scene, name, "seed", &what, dir, Transport::Tcp, &[], &dht);
-    process.line_where("that it seeds", Duration::from_secs(120), |line| event(line, "seeding")).await;
-    process
 }
 
 /// Starts to download `what` (a `.torrent` file or a magnet) into `dir`.
@@ -95,7 +107,21 @@ pub fn leech(
     transport: Transport,
     trackers: &[&str],
 ) -> Process {
-    start(scene, name, "leech", what, dir, transport, trackers)
+    leech_with(scene, name, what, dir, transport, trackers, &Setup::default())
+}
+
+/// As [`leech`], set up otherwise.
+#[must_use]
+pub fn leech_with(
+    scene: &Scene,
+    name: &str,
+    what: &str,
+    dir: &Path,
+    transport: Transport,
+    trackers: &[&str],
+    setup: &Setup<'_>,
+) -> Process {
+    start(scene, name, ["leech", what], dir, transport, trackers, setup)
 }
 
 /// The JSON line in which the script says that it is done: `seconds` since its start, `metadata`.
@@ -103,28 +129,15 @@ pub async fn wait_done(process: &mut Process, limit: Duration) -> Value {
     process.line_where("that it is done", limit, |line| event(line, "done")).await
 }
 
+/// Starts the script in a role for a torrent.
 fn start(
     scene: &Scene,
     name: &str,
-    role: &str,
-    what: &str,
+    what: [&str; 2],
     dir: &Path,
     transport: Transport,
     trackers: &[&str],
-) -> Process {
-    start_in(scene, name, role, what, dir, transport, trackers, &[])
-}
-
-#[expect(clippy::too_many_arguments)]
-fn start_in(
-    scene: &Scene,
-    name: &str,
-    role: &str,
-    what: &str,
-    dir: &Path,
-    transport: Transport,
-    trackers: &[&str],
-    env: &[(&str, String)],
+    setup: &Setup<'_>,
 ) -> Process {
     let transport = match transport {
         Transport::WebRtc => "webrtc",
@@ -132,7 +145,7 @@ fn start_in(
         Transport::Utp => "utp",
     };
     let mut command = Command::new(programs::peer_file("venv/bin/python"));
-    command.arg(programs::script("libtorrent_peer.py")).args([role, what]).arg(dir).arg(transport);
-    command.args(trackers).envs(env.iter().cloned());
+    command.arg(programs::script("libtorrent_peer.py")).args(what).arg(dir).arg(transport);
+    command.args(trackers).envs(setup.env());
     Process::spawn(name, command, scene.log(name))
 }

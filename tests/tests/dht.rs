@@ -2,7 +2,16 @@
 //!
 //! A DHT of this machine alone: every process is told where to enter.
 
+use anatomic_tests::libtorrent::{Setup, Transport};
 use anatomic_tests::prelude::*;
+use anatomic_tests::process::Process;
+use std::path::Path;
+
+/// libtorrent seeds as a node of the DHT, entered by another one if that is named.
+async fn seed_in_dht(s: &Scene, name: &str, torrent: &Path, dir: &Path, dht: (u16, Option<&str>)) -> Process {
+    let setup = Setup { dht: Some(dht), ..Setup::default() };
+    libtorrent::seed_with(s, name, torrent, dir, Transport::Tcp, &[], &setup).await
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_download_without_any_tracker_finds_a_foreign_seed_by_the_dht() {
@@ -14,9 +23,9 @@ async fn a_download_without_any_tracker_finds_a_foreign_seed_by_the_dht() {
         // Two nodes of libtorrent's; the one with the file enters by the other.
         content::file(&home.join("other.bin"), 82, 1000);
         let other = torrent::make(&home.join("other.bin"), &s.path("other.torrent"), &[], 64);
-        let _one = libtorrent::seed_in_dht(s, "entrance", &other.path, &home, first, None).await;
+        let _one = seed_in_dht(s, "entrance", &other.path, &home, (first, None)).await;
         let entrance = format!("127.0.0.1:{first}");
-        let _seed = libtorrent::seed_in_dht(s, "seed", &made.path, &home, second, Some(&entrance)).await;
+        let _seed = seed_in_dht(s, "seed", &made.path, &home, (second, Some(&entrance))).await;
         let magnet = format!("magnet:?xt=urn:btih:{}", made.info_hash);
         let out = s.folder("out").display().to_string();
         let args = [
@@ -54,7 +63,7 @@ async fn a_client_that_knows_only_the_dht_finds_the_bridge_and_through_it_node_a
         let digest = content::file(&home.join("b.bin"), 83, 2 * MIB);
         content::file(&home.join("other.bin"), 84, 1000);
         let other = torrent::make(&home.join("other.bin"), &s.path("other.torrent"), &[], 64);
-        let _one = libtorrent::seed_in_dht(s, "entrance", &other.path, &home, first, None).await;
+        let _one = seed_in_dht(s, "entrance", &other.path, &home, (first, None)).await;
         let node = Anatomic::up_with(s, &["--dht", "on", "--dht-bootstrap", &entrance]).await;
         let made = torrent::make(&home.join("b.bin"), &s.path("b.torrent"), &[], 64);
         let planted = node.plant(s, &made.path, &[]).await;
@@ -62,7 +71,7 @@ async fn a_client_that_knows_only_the_dht_finds_the_bridge_and_through_it_node_a
         let seeds = s.path("seeds.torrent");
         let file = web::get(&format!("{}api/v1/torrents/{}.torrent", node.url(), made.info_hash)).await;
         std::fs::write(&seeds, file.expect("an answer").bytes().await.expect("bytes")).expect("a file");
-        let transport = libtorrent::Transport::WebRtc;
+        let transport = Transport::WebRtc;
         let _seed = libtorrent::seed(s, "browser", &seeds, &home, transport, &[&node.websocket()]).await;
 
         let magnet = format!("magnet:?xt=urn:btih:{}", made.info_hash);

@@ -2,7 +2,7 @@
 //!
 //! The handshake itself, byte for byte, is tested beside its machine (`shared/wire/src/mse`).
 
-use anatomic_tests::libtorrent::Transport;
+use anatomic_tests::libtorrent::{Setup, Transport};
 use anatomic_tests::prelude::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -13,7 +13,9 @@ async fn get_downloads_from_a_seed_that_insists_on_encryption() {
         let digest = content::file(&home.join("e.bin"), 91, 24 * MIB + 1);
         let torrent = torrent::make(&home.join("e.bin"), &s.path("e.torrent"), &[&node.announce()], 256);
         node.plant(s, &torrent.path, &[]).await;
-        let _seed = libtorrent::seed_encrypted(s, "libtorrent", &torrent.path, &home, Transport::Tcp).await;
+        let setup = Setup { encrypted: true, ..Setup::default() };
+        let path = &torrent.path;
+        let _seed = libtorrent::seed_with(s, "libtorrent", path, &home, Transport::Tcp, &[], &setup).await;
         let into = s.folder("into");
         let (path, to) = (torrent.path.display().to_string(), into.display().to_string());
         let args = ["get", &path, "-o", &to, "--no-seed"];

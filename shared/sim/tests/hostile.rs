@@ -10,7 +10,8 @@ use anatomic_engine::{
 };
 use anatomic_sim::Content;
 use anatomic_wire::extended::{
-    BridgeReport, DontHave, ExtendedHandshake, ExtensionIds, Introduction, MetadataMessage, ShortId,
+    BridgeReport, DontHave, ExtendedHandshake, ExtensionIds, Introduction, MetadataMessage, Pex, PexFlags,
+    PexPeer, ShortId,
 };
 use anatomic_wire::handshake::{Handshake, Reserved};
 use anatomic_wire::message::{BlockRange, Message};
@@ -94,7 +95,7 @@ impl Fuzz {
         let offset = if rng.u8(0..20) == 0 { rng.u32(..) } else { rng.u32(0..3) * 16_384 };
         let length = if rng.u8(0..10) == 0 { rng.u32(0..140_000) } else { 16_384 };
         let range = BlockRange { piece, offset, length };
-        let message = match rng.u8(0..26) {
+        let message = match rng.u8(0..27) {
             0 => Message::KeepAlive,
             1 => Message::Choke,
             2 | 3 => Message::Unchoke,
@@ -135,6 +136,7 @@ impl Fuzz {
                         ut_metadata: Some(rng.u8(0..4)),
                         lt_donthave: Some(7),
                         an_bridge: Some(9),
+                        ut_pex: rng.bool().then_some(4),
                         an_intro: rng.bool().then_some(6),
                         ..ExtensionIds::default()
                     },
@@ -176,6 +178,14 @@ impl Fuzz {
                     _ => Introduction::Refusal(offer.id),
                 };
                 Message::Extended { id: 6, payload: introduction.encode().into() }
+            }
+            25 => {
+                let peer = |port| PexPeer {
+                    address: SocketAddr::from(([10, 0, 0, 9], port)),
+                    flags: PexFlags(port as u8),
+                };
+                let added = (0..rng.u16(0..90)).map(peer).collect();
+                Message::Extended { id: 4, payload: Pex { added, dropped: Vec::new() }.encode().into() }
             }
             _ => {
                 into.extend((0..rng.usize(0..30)).map(|_| rng.u8(..)));

@@ -68,6 +68,9 @@ pub(crate) enum PeerEvent {
     Bridge(BridgeReport),
     /// Which nodes and supernodes they know.
     Hosts(Hosts),
+    /// Whom they met and lost.
+    #[cfg(feature = "classic")]
+    Exchange(anatomic_wire::extended::Pex),
     /// Something of an introduction.
     Introduction(Introduction),
 }

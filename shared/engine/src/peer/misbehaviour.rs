@@ -54,4 +54,8 @@ pub enum Misbehaviour {
     /// Offers, or answers to nothing, faster than we take them, again and again (PROTOCOL.md, `an_intro`).
     #[error("it sent offers for other peers over and over")]
     IntroductionsRepeated,
+    /// Addresses far more often than once a minute (BEP 11).
+    #[cfg(feature = "classic")]
+    #[error("it sent addresses of peers over and over (BEP 11)")]
+    ExchangeRepeated,
 }

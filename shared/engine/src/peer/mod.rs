@@ -54,6 +54,8 @@ use std::sync::Arc;
 const UT_METADATA: u8 = 1;
 const LT_DONTHAVE: u8 = 2;
 const AN_BRIDGE: u8 = 3;
+#[cfg(feature = "classic")]
+const UT_PEX: u8 = 4;
 const AN_HOSTS: u8 = 5;
 const AN_INTRO: u8 = 6;
 
@@ -67,7 +69,7 @@ pub(crate) struct Opening<'a> {
     pub metadata: Option<Bytes>,
     /// Whether we download nothing (BEP 21).
     pub upload_only: bool,
-    /// Whether peers may be introduced to each other: not in a private torrent.
+    /// Whether peers may be introduced to each other, or named: not in a private torrent.
     pub introduces: bool,
 }
 
@@ -100,6 +102,9 @@ pub(crate) struct Peer {
     metadata_given: bool,
     /// We told it that we take introductions.
     introduces: bool,
+    /// We told it that we take addresses of peers.
+    #[cfg(feature = "classic")]
+    exchanges: bool,
 
     /// Messages without payload, encoded, from `control_at` on.
     control: Vec<u8>,
@@ -162,6 +167,8 @@ impl Peer {
             metadata_wanted: VecDeque::new(),
             metadata_given: false,
             introduces: false,
+            #[cfg(feature = "classic")]
+            exchanges: false,
             control: Vec::new(),
             control_at: 0,
             spill: Bytes::new(),
@@ -223,7 +230,7 @@ impl Peer {
     }
 
     /// Whether it has every piece.
-    #[cfg(feature = "bridge")]
+    #[cfg(any(feature = "bridge", feature = "classic"))]
     pub(crate) fn is_seed(&self) -> bool {
         self.pieces().is_some_and(Bitfield::is_full)
     }
@@ -301,6 +308,12 @@ impl Peer {
     /// clients (Transmission 3.00) leave and come back for the rest.
     pub(crate) const fn was_useful(&self) -> bool {
         self.downloaded > 0 || self.uploaded > 0 || self.metadata_given
+    }
+
+    /// Since when it is connected.
+    #[cfg(feature = "classic")]
+    pub(crate) const fn created(&self) -> Time {
+        self.created
     }
 
     /// When it last said something.

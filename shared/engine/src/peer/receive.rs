@@ -2,6 +2,8 @@
 //!
 //! Each check stands beside the clause it enforces. Nothing is decided here that is policy.
 
+#[cfg(feature = "classic")]
+use super::UT_PEX;
 use super::event::{PeerEvent, Standing};
 use super::incoming::{Admission, Stage};
 use super::outgoing::Void;
@@ -289,6 +291,10 @@ impl Peer {
             },
             AN_BRIDGE => BridgeReport::decode(payload).map(|report| Some(PeerEvent::Bridge(report))),
             AN_HOSTS => Hosts::decode(payload).map(|hosts| Some(PeerEvent::Hosts(hosts))),
+            #[cfg(feature = "classic")]
+            UT_PEX if self.exchanges => {
+                anatomic_wire::extended::Pex::decode(payload).map(|news| Some(PeerEvent::Exchange(news)))
+            }
             AN_INTRO if self.introduces => {
                 Introduction::decode(payload).map(|introduction| Some(PeerEvent::Introduction(introduction)))
             }

@@ -2,6 +2,8 @@
 //!
 //! Only queues messages; they are written by `transmit`.
 
+#[cfg(feature = "classic")]
+use super::UT_PEX;
 use super::outgoing::Void;
 use super::{AN_BRIDGE, AN_HOSTS, AN_INTRO, LT_DONTHAVE, Opening, Peer, UT_METADATA};
 use crate::config::Role;
@@ -29,6 +31,10 @@ impl Peer {
         self.introduces = opening.introduces
             && self.link.transport == Transport::WebRtc
             && self.config.role == Role::Client;
+        #[cfg(feature = "classic")]
+        {
+            self.exchanges = opening.introduces && self.link.transport != Transport::WebRtc;
+        }
         if handshake.reserved.extended() {
             let ours = ExtendedHandshake {
                 ids: ExtensionIds {
@@ -36,6 +42,8 @@ impl Peer {
                     lt_donthave: Some(LT_DONTHAVE),
                     an_bridge: Some(AN_BRIDGE),
                     an_hosts: Some(AN_HOSTS),
+                    #[cfg(feature = "classic")]
+                    ut_pex: self.exchanges.then_some(UT_PEX),
                     an_intro: self.introduces.then_some(AN_INTRO),
                     ..ExtensionIds::default()
                 },
@@ -212,6 +220,20 @@ impl Peer {
         let Some(id) = self.their_id(|ids| ids.an_intro) else { return false };
         self.push(&Message::Extended { id, payload: introduction.encode().into() });
         true
+    }
+
+    /// Whether peers' addresses are exchanged with it.
+    #[cfg(feature = "classic")]
+    pub(crate) fn exchanges(&self) -> bool {
+        self.exchanges && self.their_id(|ids| ids.ut_pex).is_some()
+    }
+
+    /// Tells it whom we met and lost (BEP 11).
+    #[cfg(feature = "classic")]
+    pub(crate) fn exchange(&mut self, news: &anatomic_wire::extended::Pex) {
+        if let Some(id) = self.their_id(|ids| ids.ut_pex) {
+            self.push(&Message::Extended { id, payload: news.encode().into() });
+        }
     }
 
     /// Asks for 16 KiB of the info dictionary (BEP 9); false if the peer does not serve it.

@@ -80,6 +80,8 @@ impl Torrent {
             }
             PeerEvent::Hosts(hosts) => self.on_hosts(shared, key, hosts),
             PeerEvent::Introduction(introduction) => self.on_introduction(shared, key, introduction),
+            #[cfg(feature = "classic")]
+            PeerEvent::Exchange(news) => self.on_exchange(shared, key, &news),
             PeerEvent::Extended => {
                 self.extended(shared, key);
                 self.pass_on(shared, key, PeerEvent::Extended);

@@ -2,6 +2,8 @@
 //!
 //! Only a table; rules are in `swarm`.
 
+#[cfg(feature = "classic")]
+use super::exchange::Exchange;
 use super::introductions::Manners;
 use crate::bridge::Peers;
 use crate::keys::PeerKey;
@@ -21,6 +23,9 @@ pub(crate) struct Member {
     pub named_hosts: u8,
     /// How it and we keep to the pace of introductions.
     pub manners: Manners,
+    /// Whom it and we told each other of.
+    #[cfg(feature = "classic")]
+    pub exchange: Exchange,
     /// The driver knows that there is something to send.
     pub signalled: bool,
     touched: bool,
@@ -28,8 +33,17 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn new(peer: Peer, dialled: Option<SocketAddr>) -> Self {
-        let manners = Manners::default();
-        Self { peer, dialled, behind: None, named_hosts: 0, manners, signalled: false, touched: false }
+        Self {
+            peer,
+            dialled,
+            behind: None,
+            named_hosts: 0,
+            manners: Manners::default(),
+            #[cfg(feature = "classic")]
+            exchange: Exchange::default(),
+            signalled: false,
+            touched: false,
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 mod choking;
 mod connection;
 mod embody;
+#[cfg(feature = "classic")]
+mod exchange;
 mod fetch;
 mod hosts;
 mod introductions;
@@ -339,6 +341,8 @@ impl Torrent {
             self.swarm.announcer.look_around(now, gets_something);
         }
         self.introduce(shared);
+        #[cfg(feature = "classic")]
+        self.exchange(shared);
         match &mut self.body {
             Body::Awaiting(_) => self.ask_metadata(now, None),
             Body::Store(store) => {
@@ -348,6 +352,12 @@ impl Torrent {
             }
             Body::Bridge(bridge) => bridge.tick(now, &mut self.swarm.members, &mut shared.cache),
         }
+    }
+
+    /// Whether seeds are of use.
+    #[cfg(feature = "classic")]
+    fn wants_seeds(&self) -> bool {
+        self.is_leeching() || matches!(self.body, Body::Bridge(_))
     }
 
     /// Whether it wants something from others for itself.

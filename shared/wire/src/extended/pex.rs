@@ -28,6 +28,12 @@ impl PexFlags {
     /// The sender dialled it: it can be reached.
     pub const REACHABLE: Self = Self(0x10);
 
+    /// These flags and those.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether all flags of `other` are set.
     #[must_use]
     pub const fn has(self, other: Self) -> bool {
