@@ -124,3 +124,27 @@ async fn what_was_spent_survives_kill_9_but_for_the_last_moments() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bridge_keeps_to_the_speed_that_its_host_allows() {
+    scene::run(async |s| {
+        // 8 Mbit/s are a megabyte a second.
+        let node = Anatomic::up_with(s, &["--budget-rate", "8"]).await;
+        let home = s.folder("content");
+        let digest = content::file(&home.join("r.bin"), 82, 10 * MIB);
+        let original = torrent::make(&home.join("r.bin"), &s.path("r.torrent"), &[], 64);
+        let out = s.path("planted.torrent");
+        node.plant(s, &original.path, &["-o", &out.display().to_string()]).await;
+        let _seed = aria2::seed(s, "seed", &out, &home);
+        let into = s.folder("into");
+        let path = original.path.display().to_string();
+        let begun = Instant::now();
+        let mut leech = webtorrent::leech_in_node(s, "leech", &path, &into, &[&node.websocket()]);
+        webtorrent::wait_done(&mut leech, TRANSFER).await;
+        assert_eq!(content::sha256(&into.join("r.bin")), digest);
+        let rate = (10 * MIB) as f64 / begun.elapsed().as_secs_f64();
+        println!("{:.2} MB/s", rate / 1e6);
+        assert!(rate < 1_300_000.0, "{rate} bytes a second, and 1,000,000 are allowed");
+    })
+    .await;
+}

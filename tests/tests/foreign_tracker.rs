@@ -45,3 +45,40 @@ async fn get_downloads_an_ordinary_torrent_without_any_node() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_planted_magnet_becomes_a_planted_torrent_once_the_node_has_found_a_peer() {
+    scene::run(async |s| {
+        let tracker = Tracker::start(s, "tracker", Duration::from_secs(5)).await;
+        let home = s.folder("content");
+        let digest = content::file(&home.join("quince.bin"), 83, 2 * MIB + 1);
+        let torrent = torrent::make(&home.join("quince.bin"), &s.path("o.torrent"), &[&tracker.http()], 64);
+        let _seed = aria2::seed(s, "seed", &torrent.path, &home);
+
+        let node = Anatomic::up(s).await;
+        let tracker = tracker.http().replace(':', "%3A").replace('/', "%2F");
+        let magnet = format!("magnet:?xt=urn:btih:{}&tr={tracker}", torrent.info_hash);
+        let planted = node.plant(s, &magnet, &["--nodes", "1"]).await;
+        let path = format!("/api/v1/torrents/{}.torrent", torrent.info_hash);
+        let file = s.path("from-the-node.torrent");
+        ask::eventually("the node has the metadata", TRANSFER, async || {
+            ask::get(&node, &path)
+                .await
+                .is_some_and(|(status, bytes)| status == 200 && std::fs::write(&file, bytes).is_ok())
+        })
+        .await;
+        assert_eq!(torrent::open(&file).info_hash, torrent.info_hash);
+        ask::eventually("search finds it by the name that it turned out to have", SHORT, async || {
+            let found = ask::json(&node, "/api/v1/search?q=quince").await.unwrap_or_default();
+            found["hits"].as_array().map(Vec::len) == Some(1)
+        })
+        .await;
+        let link = planted["link"].as_str().expect("a link");
+        let browser = Browser::launch(s, "browser").await;
+        let page = Page::open(s, &browser, link).await;
+        page.wait_complete(&torrent.info_hash, TRANSFER).await;
+        let (_, saved) = page.save(&torrent.info_hash, 0, SHORT).await;
+        assert_eq!(content::sha256(&saved), digest);
+    })
+    .await;
+}
