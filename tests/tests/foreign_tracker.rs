@@ -74,6 +74,10 @@ async fn a_planted_magnet_becomes_a_planted_torrent_once_the_node_has_found_a_pe
         })
         .await;
         let link = planted["link"].as_str().expect("a link");
+        // The link names the node's trackers alone, which the seed does not know: the node names it to others.
+        let (into, out) = (s.folder("into"), s.folder("into").display().to_string());
+        let _ = anatomic::run(s, "get", &["get", link, "-o", &out, "--no-seed"]).await.success();
+        assert_eq!(content::sha256(&into.join("quince.bin")), digest);
         let browser = Browser::launch(s, "browser").await;
         let page = Page::open(s, &browser, link).await;
         page.wait_complete(&torrent.info_hash, TRANSFER).await;
