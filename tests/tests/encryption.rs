@@ -14,13 +14,15 @@ async fn get_downloads_from_a_seed_that_insists_on_encryption() {
         let torrent = torrent::make(&home.join("e.bin"), &s.path("e.torrent"), &[&node.announce()], 256);
         node.plant(s, &torrent.path, &[]).await;
         let setup = Setup { encrypted: true, ..Setup::default() };
-        let path = &torrent.path;
-        let _seed = libtorrent::seed_with(s, "libtorrent", path, &home, Transport::Tcp, &[], &setup).await;
-        let into = s.folder("into");
-        let (path, to) = (torrent.path.display().to_string(), into.display().to_string());
-        let args = ["get", &path, "-o", &to, "--no-seed"];
-        let _ = anatomic::run_within(s, "get", &args, TRANSFER).await.success();
-        assert_eq!(content::sha256(&into.join("e.bin")), digest);
+        let path = torrent.path.display().to_string();
+        for (name, transport) in [("tcp", Transport::Tcp), ("utp", Transport::Utp)] {
+            let _seed = libtorrent::seed_with(s, name, &torrent.path, &home, transport, &[], &setup).await;
+            let into = s.folder(&format!("into-{name}"));
+            let to = into.display().to_string();
+            let args = ["get", &path, "-o", &to, "--no-seed"];
+            let _ = anatomic::run_within(s, "get", &args, TRANSFER).await.success();
+            assert_eq!(content::sha256(&into.join("e.bin")), digest, "over {name}");
+        }
     })
     .await;
 }

@@ -95,7 +95,7 @@ impl Swarms {
         let shard = lock(shard);
         let mut news = Vec::new();
         for (info_hash, swarm) in &shard.swarms {
-            let classic = swarm.classic().map(|(address, _)| Contact::Address(address));
+            let classic = swarm.classic.iter().map(|(address, _)| Contact::Address(address));
             let browsers = swarm.browsers.iter().flat_map(|browsers| browsers.roster.iter());
             let browsers = browsers.map(|(_, browser)| Contact::Browser(browser.peer_id));
             let peers: Vec<_> = classic
@@ -304,20 +304,8 @@ impl Swarms {
         let mut shard = self.shard(&info_hash);
         let Shard { swarms, rng, .. } = &mut *shard;
         let Some(swarm) = swarms.get_mut(&info_hash) else { return false };
-        let (itself, meant) = (swarm.browser_of(&from), swarm.browser_of(to));
-        let Some(browsers) = &swarm.browsers else { return false };
-        let meant = match meant {
-            Some(socket) => Some(socket),
-            None => browsers.roster.draw(rng, 1, itself.as_ref()).next().map(|(socket, _)| *socket),
-        };
-        let Some((socket, browser)) = meant.and_then(|socket| Some((socket, browsers.roster.get(&socket)?)))
-        else {
-            return false;
-        };
         let id = offer.id;
-        if !browser.socket.pass(ServerMessage::Offer { info_hash, peer_id: from, offer }) {
-            return false;
-        }
+        let Some(socket) = swarm.offer_to_ours(rng, info_hash, from, Some(to), offer) else { return false };
         let offers = &mut swarm.mates.get_or_insert_default().offers;
         if offers.len() < MAX_OPEN_OFFERS {
             offers.insert((from, id), (socket, mate, now));

@@ -4,7 +4,8 @@
 //! mate, or among the swarm's own peers. Who lives is decided by `anatomic_mesh::fleet`, and the bus is [`crate::fleet`]'s.
 
 use super::drawn::Drawn;
-use super::peers::{Address as _, Packed, Peers, Scope, State, V4, V6};
+use super::families::Classic;
+use super::peers::{Packed, Scope, State};
 use super::roster::Roster;
 use super::swarms::{SocketId, Wish};
 use anatomic_core::PeerId;
@@ -33,8 +34,7 @@ pub(super) struct Tab {
 /// What is at one mate.
 pub(super) struct Mate {
     pub(super) id: ProcessId,
-    v4: Peers<V4>,
-    v6: Option<Box<Peers<V6>>>,
+    classic: Classic,
     classic_seeds: u32,
     pub(super) tabs: Roster<PeerId, Tab>,
     tab_seeds: u32,
@@ -60,8 +60,7 @@ impl Mate {
     fn new(id: ProcessId) -> Self {
         Self {
             id,
-            v4: Peers::default(),
-            v6: None,
+            classic: Classic::default(),
             classic_seeds: 0,
             tabs: Roster::default(),
             tab_seeds: 0,
@@ -69,40 +68,19 @@ impl Mate {
         }
     }
 
-    fn classic_len(&self) -> usize {
-        self.v4.len() + self.v6.as_ref().map_or(0, |peers| peers.len())
-    }
-
     fn is_empty(&self) -> bool {
-        self.classic_len() == 0 && self.tabs.is_empty() && self.bridge.is_none()
-    }
-
-    fn classic(&self, hasher: &DefaultHashBuilder, address: &Packed) -> Option<State> {
-        match address {
-            Packed::V4(address) => self.v4.get(hasher, address),
-            Packed::V6(address) => self.v6.as_ref()?.get(hasher, address),
-        }
+        self.classic.len() == 0 && self.tabs.is_empty() && self.bridge.is_none()
     }
 
     fn remove_classic(&mut self, hasher: &DefaultHashBuilder, address: &Packed) -> bool {
-        let state = match address {
-            Packed::V4(address) => self.v4.remove(hasher, address),
-            Packed::V6(address) => self.v6.as_mut().and_then(|peers| peers.remove(hasher, address)),
-        };
-        if self.v6.as_ref().is_some_and(|peers| peers.is_empty()) {
-            self.v6 = None;
-        }
-        let Some(state) = state else { return false };
+        let Some(state) = self.classic.remove(hasher, address) else { return false };
         self.classic_seeds = self.classic_seeds.saturating_sub(state.seed().into());
         true
     }
 
     fn add_classic(&mut self, hasher: &DefaultHashBuilder, address: Packed, state: State) {
         self.classic_seeds = self.classic_seeds.saturating_add(state.seed().into());
-        match address {
-            Packed::V4(address) => self.v4.add(hasher, address, state),
-            Packed::V6(address) => self.v6.get_or_insert_default().add(hasher, address, state),
-        }
+        self.classic.add(hasher, address, state);
     }
 
     fn remove_tab(&mut self, peer_id: &PeerId) -> bool {
@@ -158,7 +136,7 @@ impl Mates {
     pub(super) fn counts(&self) -> (u32, usize) {
         self.list.iter().fold((0, 0), |(seeds, peers), mate| {
             let own = mate.classic_seeds.saturating_add(mate.tab_seeds);
-            (seeds + own, peers + mate.classic_len() + mate.tabs.len())
+            (seeds + own, peers + mate.classic.len() + mate.tabs.len())
         })
     }
 
@@ -169,14 +147,14 @@ impl Mates {
                 a + mate.tab_seeds as usize,
                 b + mate.tabs.len(),
                 c + mate.classic_seeds as usize,
-                d + mate.classic_len(),
+                d + mate.classic.len(),
             )
         })
     }
 
     /// How many classic peers there are.
     pub(super) fn classic_len(&self) -> usize {
-        self.list.iter().map(Mate::classic_len).sum()
+        self.list.iter().map(|mate| mate.classic.len()).sum()
     }
 
     /// How many browsers there are.
@@ -186,7 +164,7 @@ impl Mates {
 
     /// Whether a classic peer is here.
     pub(super) fn knows_classic(&self, hasher: &DefaultHashBuilder, address: &Packed) -> bool {
-        self.list.iter().any(|mate| mate.classic(hasher, address).is_some())
+        self.list.iter().any(|mate| mate.classic.get(hasher, address).is_some())
     }
 
     /// The mate that has a browser.
@@ -202,7 +180,7 @@ impl Mates {
         address: Packed,
         state: State,
     ) -> Option<isize> {
-        let other = self.list.iter_mut().find_map(|mate| Some((mate.classic(hasher, &address)?, mate)));
+        let other = self.list.iter_mut().find_map(|mate| Some((mate.classic.get(hasher, &address)?, mate)));
         let mut more = 1;
         if let Some((known, mate)) = other {
             if mate.id != id && !replaces(id, state.second(), mate.id, known.second()) {
@@ -289,21 +267,8 @@ impl Mates {
     ) {
         for mate in &mut self.list {
             let mut seeds = 0;
-            mate.v4.sweep(
-                hasher,
-                |state| state.second() < classic,
-                |_, state| seeds += u32::from(state.seed()),
-            );
-            if let Some(peers) = &mut mate.v6 {
-                peers.sweep(
-                    hasher,
-                    |state| state.second() < classic,
-                    |_, state| seeds += u32::from(state.seed()),
-                );
-                if peers.is_empty() {
-                    mate.v6 = None;
-                }
-            }
+            let gone = |_, state: State| seeds += u32::from(state.seed());
+            mate.classic.sweep(hasher, |state| state.second() < classic, gone);
             mate.classic_seeds = mate.classic_seeds.saturating_sub(seeds);
             mate.keep_tabs(|tab| tab.second >= browsers);
         }
@@ -315,11 +280,7 @@ impl Mates {
 
     /// All classic peers.
     pub(super) fn all_classic(&self) -> impl Iterator<Item = (SocketAddr, State)> {
-        self.list.iter().flat_map(|mate| {
-            let v6 = mate.v6.iter().flat_map(|peers| peers.iter());
-            let v6 = v6.map(|(address, state)| (address.unpack(), state));
-            mate.v4.iter().map(|(address, state)| (address.unpack(), state)).chain(v6)
-        })
+        self.list.iter().flat_map(|mate| mate.classic.iter())
     }
 
     /// All browsers, with whether each is a seed and when it was spoken of.
@@ -338,15 +299,9 @@ impl Mates {
         asker: Option<&Packed>,
         drawn: &mut Drawn,
     ) -> (usize, usize) {
-        let (own4, own6) = match asker {
-            Some(Packed::V4(own)) => (Some(own), None),
-            Some(Packed::V6(own)) => (None, Some(own)),
-            None => (None, None),
-        };
-        let (mut left4, mut rest4) =
-            (wish.v4, own.0 + self.list.iter().map(|mate| mate.v4.len()).sum::<usize>());
-        let v6_len = |mate: &Mate| mate.v6.as_ref().map_or(0, |peers| peers.len());
-        let (mut left6, mut rest6) = (wish.v6, own.1 + self.list.iter().map(v6_len).sum::<usize>());
+        let lens = self.list.iter().map(|mate| mate.classic.lens());
+        let (mut rest4, mut rest6) = lens.fold(own, |(v4, v6), (more4, more6)| (v4 + more4, v6 + more6));
+        let (mut left4, mut left6) = (wish.v4, wish.v6);
         for bridge in self.list.iter().filter_map(|mate| mate.bridge).take(BRIDGES) {
             let left = if bridge.is_ipv4() { &mut left4 } else { &mut left6 };
             let shown = wish.scope == Scope::All || anatomic_core::address::is_public(bridge.ip());
@@ -356,16 +311,12 @@ impl Mates {
             }
         }
         for mate in &self.list {
-            let before = drawn.v4.len();
-            let count = share(rng, left4, mate.v4.len(), rest4);
-            mate.v4.draw(rng, count, own4, wish.scope, |address| drawn.v4.extend_from_slice(address.bytes()));
-            (left4, rest4) = (left4 - (drawn.v4.len() - before) / 6, rest4 - mate.v4.len());
-            if let Some(v6) = &mate.v6 {
-                let before = drawn.v6.len();
-                let count = share(rng, left6, v6.len(), rest6);
-                v6.draw(rng, count, own6, wish.scope, |address| drawn.v6.extend_from_slice(address.bytes()));
-                (left6, rest6) = (left6 - (drawn.v6.len() - before) / 18, rest6 - v6.len());
-            }
+            let (before4, before6) = (drawn.v4.len(), drawn.v6.len());
+            let (len4, len6) = mate.classic.lens();
+            let counts = (share(rng, left4, len4, rest4), share(rng, left6, len6, rest6));
+            mate.classic.draw(rng, counts, asker, wish.scope, drawn);
+            (left4, rest4) = (left4 - (drawn.v4.len() - before4) / 6, rest4 - len4);
+            (left6, rest6) = (left6 - (drawn.v6.len() - before6) / 18, rest6 - len6);
         }
         (left4, left6)
     }

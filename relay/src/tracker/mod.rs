@@ -8,6 +8,7 @@ mod browsers;
 mod classic;
 mod cookie;
 mod drawn;
+mod families;
 pub mod fleet;
 pub mod http;
 pub mod kinds;

@@ -146,10 +146,6 @@ impl<A: Address> Peers<A> {
         }
     }
 
-    pub(super) fn contains(&self, hasher: &DefaultHashBuilder, address: &A) -> bool {
-        self.place(hasher, address).is_some()
-    }
-
     /// A peer's state; `None` if it is not here.
     pub(super) fn get(&self, hasher: &DefaultHashBuilder, address: &A) -> Option<State> {
         self.row.get(self.place(hasher, address)?).map(|(_, state)| *state)

@@ -119,7 +119,7 @@ impl Swarms {
             .flat_map(|browsers| browsers.roster.iter())
             .map(|(_, browser)| peer(Contact::Browser(browser.peer_id), browser.seed, browser.seen));
         let second = self.second(now);
-        let classic = swarm.classic().map(|(address, state)| SharedPeer {
+        let classic = swarm.classic.iter().map(|(address, state)| SharedPeer {
             contact: Contact::Address(address),
             seed: state.seed(),
             bridge: false,
@@ -204,19 +204,13 @@ impl Swarms {
         let mut shard = self.shard(&info_hash);
         let Shard { swarms, rng, .. } = &mut *shard;
         let Some(swarm) = swarms.get_mut(&info_hash) else { return false };
-        // A browser may hold sockets at both nodes.
-        let itself = swarm.browser_of(&from);
         let here = swarm.browsers_len();
         let there = swarm.mates.as_ref().map_or(0, |mates| mates.tabs_len());
         if there > 0 && rng.usize(..here + there) >= here {
             return self.relay_to_mate(now, &mut shard, sister, info_hash, from, &offer);
         }
-        let Some(browsers) = &swarm.browsers else { return false };
-        let Some((to, browser)) = browsers.roster.draw(rng, 1, itself.as_ref()).next() else { return false };
-        let (id, to) = (offer.id, *to);
-        if !browser.socket.pass(ServerMessage::Offer { info_hash, peer_id: from, offer }) {
-            return false;
-        }
+        let id = offer.id;
+        let Some(to) = swarm.offer_to_ours(rng, info_hash, from, None, offer) else { return false };
         let offers = &mut swarm.visiting().offers;
         if offers.len() < MAX_OPEN_OFFERS {
             offers.insert((from, id), (to, sister, now));

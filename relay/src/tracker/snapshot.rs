@@ -116,15 +116,15 @@ impl Swarms {
             into.extend_from_slice(&State::new(age, state.seed()).bits().to_be_bytes());
         };
         for (info_hash, swarm) in &lock(shard).swarms {
-            let v6 = swarm.v6.as_deref();
+            let v6 = swarm.classic.v6();
             let count = |count| u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes();
             if swarm.classic_len() == 0 {
                 continue;
             }
             into.extend_from_slice(info_hash.as_bytes());
-            into.extend_from_slice(&count(swarm.v4.len()));
+            into.extend_from_slice(&count(swarm.classic.v4.len()));
             into.extend_from_slice(&count(v6.map_or(0, super::peers::Peers::<V6>::len)));
-            swarm.v4.iter().for_each(|(address, state): (&V4, _)| row(into, address, state));
+            swarm.classic.v4.iter().for_each(|(address, state): (&V4, _)| row(into, address, state));
             for (address, state) in v6.iter().flat_map(|peers| peers.iter()) {
                 row(into, address, state);
             }

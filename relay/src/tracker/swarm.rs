@@ -2,8 +2,9 @@
 //!
 //! Bookkeeping only; who is let in, and under which lock, is [`super::swarms`]'s business.
 
+use super::families::Classic;
 use super::mates::{Mates, share};
-use super::peers::{Address as _, Packed, Peers, Scope, State, V4, V6, pack};
+use super::peers::{Packed, Scope, State, pack};
 use super::roster::Roster;
 use super::sharing::Visiting;
 use super::swarms::{Drawn, Socket, SocketId, Wish};
@@ -95,8 +96,8 @@ pub(super) struct Browsers {
 /// A swarm. Most have few peers, all of one kind: what they have not takes one word.
 #[derive(Default)]
 pub(super) struct Swarm {
-    pub(super) v4: Peers<V4>,
-    pub(super) v6: Option<Box<Peers<V6>>>,
+    /// Our own.
+    pub(super) classic: Classic,
     pub(super) browsers: Option<Box<Browsers>>,
     seeds: u32,
     downloaded: u32,
@@ -147,17 +148,11 @@ impl Swarm {
 
     /// How a classic peer of our own was last heard of.
     pub(super) fn classic_state(&self, hasher: &DefaultHashBuilder, address: &Packed) -> Option<State> {
-        match address {
-            Packed::V4(address) => self.v4.get(hasher, address),
-            Packed::V6(address) => self.v6.as_ref()?.get(hasher, address),
-        }
+        self.classic.get(hasher, address)
     }
 
     pub(super) fn knows_classic(&self, hasher: &DefaultHashBuilder, address: SocketAddr) -> bool {
-        match pack(address) {
-            Packed::V4(address) => self.v4.contains(hasher, &address),
-            Packed::V6(address) => self.v6.as_ref().is_some_and(|peers| peers.contains(hasher, &address)),
-        }
+        self.classic.get(hasher, &pack(address)).is_some()
     }
 
     /// The socket of the browser with that peer id.
@@ -199,22 +194,13 @@ impl Swarm {
                 }
             }
         }
-        let (own4, own6) = match asker {
-            Some(Packed::V4(own)) => (Some(own), None),
-            Some(Packed::V6(own)) => (None, Some(own)),
-            None => (None, None),
-        };
-        let mut room4 = wish.v4.saturating_sub(guests.v4.len() / 6);
-        let mut room6 = wish.v6.saturating_sub(guests.v6.len() / 18);
+        let mut room =
+            (wish.v4.saturating_sub(guests.v4.len() / 6), wish.v6.saturating_sub(guests.v6.len() / 18));
         if let Some(mates) = &self.mates {
-            let own = (self.v4.len(), self.v6.as_ref().map_or(0, |peers| peers.len()));
-            let wish = Wish { v4: room4, v6: room6, ..wish };
-            (room4, room6) = mates.draw(rng, wish, own, asker, drawn);
+            let wish = Wish { v4: room.0, v6: room.1, ..wish };
+            room = mates.draw(rng, wish, self.classic.lens(), asker, drawn);
         }
-        self.v4.draw(rng, room4, own4, wish.scope, |address| drawn.v4.extend_from_slice(address.bytes()));
-        if let Some(v6) = &self.v6 {
-            v6.draw(rng, room6, own6, wish.scope, |address| drawn.v6.extend_from_slice(address.bytes()));
-        }
+        self.classic.draw(rng, room, asker, wish.scope, drawn);
         drawn.v4.extend_from_slice(&guests.v4);
         drawn.v6.extend_from_slice(&guests.v6);
     }
@@ -229,7 +215,7 @@ impl Swarm {
     }
 
     pub(super) fn classic_len(&self) -> usize {
-        self.v4.len() + self.v6.as_ref().map_or(0, |peers| peers.len())
+        self.classic.len()
     }
 
     pub(super) fn browsers_len(&self) -> usize {
@@ -259,32 +245,19 @@ impl Swarm {
         address: &Packed,
         state: State,
     ) -> Option<State> {
-        let was = match address {
-            Packed::V4(address) => self.v4.update(hasher, address, state),
-            Packed::V6(address) => self.v6.as_mut()?.update(hasher, address, state),
-        }?;
+        let was = self.classic.update(hasher, address, state)?;
         self.recount(was.seed(), state.seed());
         Some(was)
     }
 
     /// Adds a classic peer that is not known.
     pub(super) fn add_classic(&mut self, hasher: &DefaultHashBuilder, address: Packed, state: State) {
-        match address {
-            Packed::V4(address) => self.v4.add(hasher, address, state),
-            Packed::V6(address) => self.v6.get_or_insert_default().add(hasher, address, state),
-        }
+        self.classic.add(hasher, address, state);
         self.recount(false, state.seed());
     }
 
     pub(super) fn remove_classic(&mut self, hasher: &DefaultHashBuilder, address: &Packed) -> bool {
-        let state = match address {
-            Packed::V4(address) => self.v4.remove(hasher, address),
-            Packed::V6(address) => self.v6.as_mut().and_then(|peers| peers.remove(hasher, address)),
-        };
-        if self.v6.as_ref().is_some_and(|peers| peers.is_empty()) {
-            self.v6 = None;
-        }
-        let Some(state) = state else { return false };
+        let Some(state) = self.classic.remove(hasher, address) else { return false };
         self.recount(state.seed(), false);
         true
     }
@@ -297,30 +270,16 @@ impl Swarm {
         mut gone: impl FnMut(SocketAddr),
     ) {
         let mut seeds = 0;
-        let mut tell = |address: SocketAddr, state: State| {
+        self.classic.sweep(hasher, goes, |address, state| {
             seeds += u32::from(state.seed());
             gone(address);
-        };
-        self.v4.sweep(hasher, &goes, |address, state| tell(address.unpack(), state));
-        if let Some(peers) = &mut self.v6 {
-            peers.sweep(hasher, &goes, |address, state| tell(address.unpack(), state));
-            if peers.is_empty() {
-                self.v6 = None;
-            }
-        }
+        });
         self.seeds = self.seeds.saturating_sub(seeds);
-    }
-
-    /// All classic peers.
-    pub(super) fn classic(&self) -> impl Iterator<Item = (SocketAddr, State)> {
-        let v6 =
-            self.v6.iter().flat_map(|peers| peers.iter()).map(|(address, state)| (address.unpack(), state));
-        self.v4.iter().map(|(address, state)| (address.unpack(), state)).chain(v6)
     }
 
     /// How many classic peers are at one host.
     pub(super) fn classic_at(&self, ip: IpAddr) -> usize {
-        self.classic().filter(|(address, _)| address.ip() == ip).count()
+        self.classic.iter().filter(|(address, _)| address.ip() == ip).count()
     }
 
     pub(super) fn remove_browser(&mut self, socket: &SocketId) -> bool {
@@ -334,6 +293,27 @@ impl Swarm {
         }
         self.recount(browser.seed, false);
         true
+    }
+
+    /// Passes the offer of a browser elsewhere to one of ours: the one that is meant, else one by chance, never itself, since
+    /// a browser may hold sockets at both. Returns the socket that it was passed to.
+    pub(super) fn offer_to_ours(
+        &self,
+        rng: &mut Rng,
+        info_hash: InfoHash,
+        from: PeerId,
+        meant: Option<&PeerId>,
+        offer: Offer,
+    ) -> Option<SocketId> {
+        let roster = &self.browsers.as_ref()?.roster;
+        let (to, browser) = match meant.and_then(|meant| self.browser_of(meant)) {
+            Some(socket) => (socket, roster.get(&socket)?),
+            None => {
+                let drawn = roster.draw(rng, 1, self.browser_of(&from).as_ref()).next()?;
+                (*drawn.0, drawn.1)
+            }
+        };
+        browser.socket.pass(ServerMessage::Offer { info_hash, peer_id: from, offer }).then_some(to)
     }
 
     /// Passes an answer to the browser of ours that offered, if its offer went there and is open.
