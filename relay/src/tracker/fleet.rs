@@ -12,7 +12,7 @@ use anatomic_mesh::fleet::ProcessId;
 use anatomic_mesh::sharing::contact::Packed as PackedNews;
 use anatomic_mesh::sharing::message::SwarmNews;
 use anatomic_mesh::sharing::{Contact, SharedPeer};
-use anatomic_wire::tracker::websocket::{Offer, ServerMessage};
+use anatomic_wire::tracker::websocket::Offer;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;

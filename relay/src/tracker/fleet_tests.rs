@@ -7,7 +7,7 @@ use super::super::swarms::{Limits, Socket, SocketId};
 use super::*;
 use anatomic_wire::tracker::Event;
 use anatomic_wire::tracker::announce::AnnounceRequest;
-use anatomic_wire::tracker::websocket::{OfferId, WsAnnounce};
+use anatomic_wire::tracker::websocket::{OfferId, ServerMessage, WsAnnounce};
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 

@@ -9,7 +9,7 @@ use anatomic_core::{InfoHash, PeerId, Time};
 use anatomic_mesh::Key;
 use anatomic_mesh::sharing::guests::MAX_PER_SISTER;
 use anatomic_mesh::sharing::{Contact, Counts, Guests, SharedPeer};
-use anatomic_wire::tracker::websocket::{Offer, OfferId, ServerMessage};
+use anatomic_wire::tracker::websocket::{Offer, OfferId};
 use hashbrown::HashSet;
 use std::collections::HashMap;
 use std::net::SocketAddr;

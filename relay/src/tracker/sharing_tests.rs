@@ -5,7 +5,7 @@ use super::super::swarms::{Drawn, Limits, Socket, Wish};
 use super::*;
 use anatomic_mesh::sharing::guests::Kinds;
 use anatomic_wire::tracker::announce::AnnounceRequest;
-use anatomic_wire::tracker::websocket::WsAnnounce;
+use anatomic_wire::tracker::websocket::{ServerMessage, WsAnnounce};
 use tokio::sync::mpsc::Receiver;
 
 const HASH: InfoHash = InfoHash([3; 20]);

@@ -306,11 +306,12 @@ impl Swarm {
         offer: Offer,
     ) -> Option<SocketId> {
         let roster = &self.browsers.as_ref()?.roster;
+        let itself = self.browser_of(&from);
         let (to, browser) = match meant.and_then(|meant| self.browser_of(meant)) {
             Some(socket) => (socket, roster.get(&socket)?),
             None => {
-                let drawn = roster.draw(rng, 1, self.browser_of(&from).as_ref()).next()?;
-                (*drawn.0, drawn.1)
+                let (socket, browser) = roster.draw(rng, 1, itself.as_ref()).next()?;
+                (*socket, browser)
             }
         };
         browser.socket.pass(ServerMessage::Offer { info_hash, peer_id: from, offer }).then_some(to)
