@@ -33,18 +33,8 @@ async fn plant(supernode: &Process, nodes: usize) -> Result<planter::Outcome, pl
 }
 
 fn classic(info_hash: InfoHash) -> AnnounceRequest {
-    AnnounceRequest {
-        info_hash,
-        peer_id: Some(PeerId([1; 20])),
-        port: 7000,
-        uploaded: 0,
-        downloaded: 0,
-        left: Some(0),
-        event: None,
-        want: None,
-        key: None,
-        tracker_id: None,
-    }
+    let peer_id = Some(PeerId([1; 20]));
+    AnnounceRequest { peer_id, left: Some(0), ..AnnounceRequest::new(info_hash, 7000) }
 }
 
 async fn get(url: &str) -> reqwest::Response {

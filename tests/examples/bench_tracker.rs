@@ -319,17 +319,12 @@ fn fill(tracker: SocketAddr, hashes: &[[u8; 20]], peers: u32) -> u32 {
         let mut waiting = 0;
         for number in 0..share {
             let all = u32::from(host) * share + number;
+            let info_hash = anatomic_core::InfoHash(hashes[all as usize % hashes.len()]);
             let request = AnnounceRequest {
-                info_hash: anatomic_core::InfoHash(hashes[all as usize % hashes.len()]),
                 peer_id: Some(anatomic_core::PeerId([b'x'; 20])),
-                port: (number % 60_000 + 1_000) as u16,
-                uploaded: 0,
-                downloaded: 0,
                 left: Some(u64::from(number % 2)),
-                event: None,
                 want: Some(0),
-                key: None,
-                tracker_id: None,
+                ..AnnounceRequest::new(info_hash, (number % 60_000 + 1_000) as u16)
             };
             let packet =
                 UdpRequest::Announce { connection, transaction: number, request, url_data: String::new() };

@@ -50,8 +50,6 @@ pub struct Settings {
     pub bridge: Option<SocketAddr>,
     /// Where the sisters' receipts are kept.
     pub file: PathBuf,
-    /// After how much silence a sister is lost.
-    pub patience: Duration,
     /// For nonces and pauses.
     pub seed: u64,
     /// Whether this process speaks for its fleet: only one connection to each sister for all processes.
@@ -180,7 +178,7 @@ struct Actor {
 }
 
 fn sharing(settings: &Settings, begins: u64, now: Time) -> Sharing {
-    let config = Config { network: settings.network, ..Config::with_patience(settings.patience) };
+    let config = Config { network: settings.network, ..Config::default() };
     let (identity, url) = (settings.identity.clone(), settings.url.clone());
     Sharing::new(config, identity, url, settings.seed.wrapping_add(begins), now, clock::now())
 }

@@ -189,7 +189,6 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     };
     // One that is no part of a fleet speaks for itself.
     let speaks = fleet.as_ref().map_or_else(|| tokio::sync::watch::channel(true).1, Fleet::speaks);
-    let patience = options.node.as_ref().map_or(100, |node| node.sister_patience);
     let mesh = node.as_ref().map(|(planting, tracker)| {
         let own = supernode.as_ref().map(|_| url.clone());
         let settings = mesh::Settings {
@@ -199,7 +198,6 @@ pub async fn run(options: Options) -> Result<(), Failure> {
             supernodes: own.into_iter().chain(supernodes.iter().cloned()).collect(),
             bridge: reached_at(tracker),
             file: folder.join("sisters"),
-            patience: Duration::from_secs(patience),
             seed: nonces,
             speaks: speaks.clone(),
             fleet: fleet.clone(),

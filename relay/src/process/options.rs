@@ -129,10 +129,6 @@ pub struct NodeOptions {
     /// NATS server that joins several processes into one node, nats://[user:password@]host:4222; may be given several times
     #[arg(long, value_name = "URL", env = "ANATOMIC_FLEET", value_delimiter = ',')]
     pub fleet: Vec<String>,
-    /// Seconds without a sign of life after which a sister node is replaced, and which all nodes of a torrent should agree on
-    #[arg(long, value_name = "SECONDS", env = "ANATOMIC_SISTER_PATIENCE", default_value_t = 100,
-          value_parser = clap::value_parser!(u64).range(10..=3_600))]
-    pub sister_patience: u64,
     /// Who may plant here
     #[arg(long, value_name = "WHO", env = "ANATOMIC_PLANTING", default_value = "open")]
     pub planting: PlantingPolicy,

@@ -62,18 +62,7 @@ fn carry(fleet: &mut [Process], now: Instant) {
 }
 
 fn request(left: u64, event: Option<Event>) -> AnnounceRequest {
-    AnnounceRequest {
-        info_hash: HASH,
-        peer_id: None,
-        port: 6881,
-        uploaded: 0,
-        downloaded: 0,
-        left: Some(left),
-        event,
-        want: None,
-        key: None,
-        tracker_id: None,
-    }
+    AnnounceRequest { left: Some(left), event, ..AnnounceRequest::new(HASH, 6881) }
 }
 
 fn announce(process: &Process, now: Instant, last: u8, left: u64, event: Option<Event>) -> Vec<SocketAddr> {

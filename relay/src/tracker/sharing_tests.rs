@@ -19,18 +19,7 @@ fn store() -> (Swarms, Receiver<Abroad>) {
 }
 
 fn announce(store: &Swarms, last: u8, left: u64, want: usize) -> Vec<SocketAddr> {
-    let request = AnnounceRequest {
-        info_hash: HASH,
-        peer_id: None,
-        port: 6881,
-        uploaded: 0,
-        downloaded: 0,
-        left: Some(left),
-        event: None,
-        want: None,
-        key: None,
-        tracker_id: None,
-    };
+    let request = AnnounceRequest { left: Some(left), ..AnnounceRequest::new(HASH, 6881) };
     let (ip, wish, mut drawn) = ([8, 8, 4, last].into(), Wish::both(want, Scope::All), Drawn::default());
     store.announce_classic(Instant::now(), ip, &request, wish, &mut drawn).unwrap();
     drawn.addresses().collect()

@@ -15,18 +15,7 @@ fn store() -> Swarms {
 }
 
 fn classic(port: u16, left: u64, event: Option<Event>) -> AnnounceRequest {
-    AnnounceRequest {
-        info_hash: HASH,
-        peer_id: None,
-        port,
-        uploaded: 0,
-        downloaded: 0,
-        left: Some(left),
-        event,
-        want: None,
-        key: None,
-        tracker_id: None,
-    }
+    AnnounceRequest { left: Some(left), event, ..AnnounceRequest::new(HASH, port) }
 }
 
 fn browser(id: u8, left: Option<u64>, event: Option<Event>) -> WsAnnounce {

@@ -66,18 +66,8 @@ impl Client {
 }
 
 fn request(info_hash: InfoHash, port: u16, event: Option<Event>) -> AnnounceRequest {
-    AnnounceRequest {
-        info_hash,
-        peer_id: Some(PeerId([2; 20])),
-        port,
-        uploaded: 0,
-        downloaded: 0,
-        left: Some(0),
-        event,
-        want: None,
-        key: None,
-        tracker_id: None,
-    }
+    let peer_id = Some(PeerId([2; 20]));
+    AnnounceRequest { peer_id, left: Some(0), event, ..AnnounceRequest::new(info_hash, port) }
 }
 
 #[tokio::test]

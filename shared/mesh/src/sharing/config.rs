@@ -80,15 +80,6 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    /// The usual, but a sister is lost after being silent for so long. Signs of life, and the silence after which a connection is
-    /// closed, keep their share of it.
-    #[must_use]
-    pub fn with_patience(lost: Duration) -> Self {
-        Self { lost, silence: lost * 3 / 5, keep_alive: lost / 5, ..Self::default() }
-    }
-}
-
 /// What happened since the start; for the host, and for tests that want exact figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {

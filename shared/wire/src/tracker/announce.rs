@@ -45,6 +45,23 @@ pub struct AnnounceRequest {
 }
 
 impl AnnounceRequest {
+    /// The announce of a peer that has nothing to tell but where it listens: no bytes, no event, `left` unknown.
+    #[must_use]
+    pub const fn new(info_hash: InfoHash, port: u16) -> Self {
+        Self {
+            info_hash,
+            peer_id: None,
+            port,
+            uploaded: 0,
+            downloaded: 0,
+            left: None,
+            event: None,
+            want: None,
+            key: None,
+            tracker_id: None,
+        }
+    }
+
     /// The URL to fetch: `announce` with this request as its query.
     #[must_use]
     pub fn to_url(&self, announce: &str) -> String {
