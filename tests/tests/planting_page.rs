@@ -2,6 +2,7 @@
 //!
 //! The API behind it has tests of its own in the relay.
 
+use anatomic_mesh::{Receipt, Signed};
 use anatomic_tests::prelude::*;
 
 /// Whether the page has fetched the planter's code.
@@ -141,6 +142,58 @@ async fn the_wizard_plants_on_the_nodes_chosen_and_replaces_one_that_died() {
         let back =
             "!document.querySelector('dialog[open]') && document.activeElement?.dataset.testid === 'open-wizard'";
         tab.wait_for("the page behind, and the focus where it was", back, SHORT).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_was_loaded_again_renews_and_takes_back_what_it_planted() {
+    scene::run(async |s| {
+        let node = Anatomic::up(s).await;
+        let file = s.path("sloe.bin");
+        content::file(&file, 64, 200_000);
+        let browser = Browser::launch(s, "browser").await;
+        let page = Page::open(s, &browser, &node.url()).await;
+        page.give(&[&file]).await;
+        let shown = page.wait_planted(TRANSFER).await;
+        let path = format!("/api/v1/torrents/{}", shown.info_hash);
+        let receipts = async || {
+            let known = ask::json(&node, &path).await.unwrap_or_default()["receipts"].clone();
+            serde_json::from_value::<Vec<Signed<Receipt>>>(known).expect("receipts that are good")
+        };
+        let before = receipts().await;
+        assert_eq!(before.len(), 1);
+
+        // The key that planted is the page's own, and is still there.
+        page.tab().reload().await;
+        page.wait("the torrent after the reload", SHORT, |torrent| torrent.info_hash == shown.info_hash)
+            .await;
+        let tab = page.tab();
+        tab.click("[data-testid=\"health\"] summary").await;
+        tab.wait_element("[data-testid=\"health\"] [data-healthy=\"true\"]", SHORT).await;
+        let text = tab.eval("document.querySelector('[data-testid=\"health\"]').innerText").await;
+        let text = text.as_str().expect("text").to_owned();
+        for part in [
+            "Held by 1 of 1 node",
+            "holds it, 30 days more",
+            "over TCP",
+            "over uTP",
+            "in browsers",
+            "Tabs helped",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        page.press(&shown.info_hash, "replant").await;
+        ask::eventually("the lease is renewed by the same planter", SHORT, async || {
+            let after = receipts().await;
+            after.len() == 1 && after[0].issued > before[0].issued && after[0].planter == before[0].planter
+        })
+        .await;
+        page.press(&shown.info_hash, "unplant").await;
+        ask::eventually("nobody holds it any more", SHORT, async || {
+            ask::metric(&node, "planted_torrents").await == Some(0)
+        })
+        .await;
     })
     .await;
 }

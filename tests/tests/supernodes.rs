@@ -47,6 +47,29 @@ async fn two_supernodes_end_with_one_index_and_a_lost_one_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_that_no_other_supernode_has_comes_back_from_the_nodes() {
+    scene::run(async |s| {
+        let mut supernode = Anatomic::start(s, "supernode", "supernode", &[]).await;
+        let url = supernode.url();
+        let _node = Anatomic::start(s, "node", "node", &["--supernode", &url]).await;
+        supernode.plant(s, &make(s, "narwhal.bin").path, &[]).await;
+        assert_eq!(finds(&supernode, "narwhal").await, 1);
+        supernode.process().kill().await;
+        for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
+            let _ = std::fs::remove_file(supernode.data().join(name));
+        }
+        supernode.restart(s).await;
+        assert_eq!(finds(&supernode, "narwhal").await, 0, "it is lost");
+        // A node registers every minute, and sees by the index's name that it is another.
+        eventually("it is found again", Duration::from_secs(90), async || {
+            finds(&supernode, "narwhal").await == 1
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_planter_sees_renews_and_ends_what_was_planted() {
     scene::run(async |s| {
         let supernode = Anatomic::start(s, "supernode", "supernode", &[]).await;

@@ -162,7 +162,7 @@ impl Driver {
                 .list
                 .borrow()
                 .values()
-                .filter(|listed| listed.planted == Planted::No)
+                .filter(|listed| listed.planted == Planted::No || listed.lacks_link())
                 .map(|listed| listed.info_hash)
                 .collect();
             for info_hash in waiting {
@@ -196,6 +196,8 @@ impl Driver {
             listed.entry.link = link;
             listed.touch();
         }
+        // Whoever closes the tab now has planted it.
+        self.save(key);
         self.show_whole(key);
     }
 

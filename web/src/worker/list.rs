@@ -66,6 +66,12 @@ impl Listed {
         Id(self.info_hash.to_string())
     }
 
+    /// Whether planting it had begun when the tab was closed. Planting again does no harm.
+    #[must_use]
+    pub fn lacks_link(&self) -> bool {
+        self.entry.plant && self.entry.link.is_empty() && self.planted != Planted::Asking
+    }
+
     /// Something changed that a record holds.
     pub const fn touch(&mut self) {
         self.dirty = true;
@@ -97,6 +103,13 @@ impl Driver {
                 Ok(false) => self.delete_folder(folder),
                 Err(reason) => self.problem(format!("A torrent of your last visit cannot be read. {reason}")),
             }
+        }
+        if self.host.borrow().is_reached() {
+            let list = self.list.borrow();
+            let begun: Vec<InfoHash> =
+                list.values().filter(|listed| listed.lacks_link()).map(|listed| listed.info_hash).collect();
+            drop(list);
+            begun.into_iter().for_each(|info_hash| self.not_planted(info_hash));
         }
     }
 
