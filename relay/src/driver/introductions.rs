@@ -53,6 +53,9 @@ impl Introductions {
     /// Does what the engine wants.
     pub(super) fn carry_out(&mut self, introduction: IntroductionKey, torrent: TorrentKey, step: Step) {
         let pending = self.offers.remove(&introduction);
+        if step == Step::Drop {
+            return;
+        }
         let (endpoint, session) = (self.endpoint.clone(), self.session.clone());
         tokio::spawn(async move {
             let described = |sdp: Option<String>, offer: Option<PendingOffer>| {

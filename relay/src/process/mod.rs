@@ -5,8 +5,10 @@
 mod ceilings;
 pub mod demo;
 mod options;
+mod reach;
 mod ready;
 mod secure;
+mod system;
 
 pub use ceilings::Ceilings;
 pub use options::{Common, NodeOptions, Options, Role, SupernodeOptions, Tracked, UdpTracker};
@@ -22,19 +24,20 @@ use crate::http::page::Page;
 use crate::http::{App, server};
 use crate::mesh::{self, Mesh};
 use crate::node::blocks::Blocks;
-use crate::node::{self, Planting, client, identity, planting, register, report};
+use crate::node::{Planting, client, identity, planting, register, report};
 use crate::supernode::{Index, Supernode};
 use crate::tracker::udp::UdpDoor;
 use crate::tracker::{self, Proxies, Swarms, Tracker};
 use anatomic_core::InfoHash;
-use anatomic_core::address::{Policy, is_public};
+use anatomic_core::address::Policy;
 use anatomic_mesh::fleet::ProcessId;
+use reach::{network_of, reachable_ip, udp_url};
 use ready::Ready;
-use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use system::{data_folder, lock, raise_open_files, stop_signal};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::warn;
@@ -425,42 +428,6 @@ fn hint(options: &Options, local: SocketAddr) -> Option<String> {
     })
 }
 
-fn data_folder(named: Option<&Path>, role: Role) -> Result<PathBuf, Failure> {
-    let folder = match named {
-        Some(folder) => folder.to_owned(),
-        None => node::files::default_folder().map_err(Failure::new)?.join(role.as_str()),
-    };
-    std::fs::create_dir_all(&folder).map_err(|error| {
-        Failure::new(format!("cannot make the data folder {}: {error}", folder.display()))
-    })?;
-    Ok(folder)
-}
-
-/// Each socket is an open file: takes as many as the system lets us have, not as few as it gives unasked.
-fn raise_open_files() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let limit = getrlimit(Resource::Nofile);
-        // Then it stays as it was, and beyond it connections wait.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-    }
-}
-
-/// Two processes of one folder would overwrite each other's records.
-fn lock(folder: &Path) -> Result<File, Failure> {
-    let path = folder.join("lock");
-    let file = File::create(&path)
-        .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
-    file.try_lock().map_err(|_| {
-        Failure::new(format!(
-            "another process uses the data folder {}; end it, or name another with --data",
-            folder.display()
-        ))
-    })?;
-    Ok(file)
-}
-
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         Failure::new(format!("cannot listen on {address}: {error}; choose another address with --listen"))
@@ -492,89 +459,6 @@ fn udp_tracker(
             Ok(door
                 .map_err(|error| warn!(address = %http, %error, "no UDP tracker; --udp-tracker names another port"))
                 .ok())
-        }
-    }
-}
-
-/// The UDP tracker as others reach it: at the host of our address, unless only this machine reaches the port.
-fn udp_url(url: &str, local: SocketAddr) -> Option<String> {
-    let host = crate::supernode::visit::host(url)?;
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let here = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    (here || !local.ip().is_loopback()).then(|| format!("udp://{host}:{}/announce", local.port()))
-}
-
-/// The address under which we call ourselves where we listen on all.
-fn reachable_ip(ip: IpAddr) -> IpAddr {
-    if !ip.is_unspecified() {
-        return ip;
-    }
-    let own = if_addrs::get_if_addrs().unwrap_or_default();
-    let candidates: Vec<IpAddr> =
-        own.iter().map(if_addrs::Interface::ip).filter(|own| !own.is_loopback() && own.is_ipv4()).collect();
-    let public = candidates.iter().find(|own| is_public(**own));
-    public.or(candidates.first()).copied().unwrap_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST))
-}
-
-/// A node that is itself in a private network, or on this machine alone, serves that network; one on the internet never
-/// looks inwards.
-fn network_of(url: &str) -> Policy {
-    let host = crate::supernode::visit::host(url).unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    match bare.parse::<IpAddr>() {
-        Ok(ip) if !is_public(ip) => Policy::PrivateNetwork,
-        Err(_) if bare == "localhost" => Policy::PrivateNetwork,
-        _ => Policy::Public,
-    }
-}
-
-/// Ready when the process is told to end; from now on a signal does not kill it.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    #[cfg(unix)]
-    let mut terminate =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(Failure::new)?;
-    Ok(async move {
-        let interrupt = tokio::signal::ctrl_c();
-        #[cfg(unix)]
-        tokio::select! {
-            _ = interrupt => {}
-            _ = terminate.recv() => {}
-        }
-        #[cfg(not(unix))]
-        let _ = interrupt.await;
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_udp_tracker_is_named_where_others_reach_it() {
-        let at = |address: &str| address.parse().unwrap();
-        for (url, local, named) in [
-            ("http://127.0.0.1:4080", "127.0.0.1:4080", Some("udp://127.0.0.1:4080/announce")),
-            ("https://node.example", "0.0.0.0:4080", Some("udp://node.example:4080/announce")),
-            ("http://[2001:db8::1]:80", "[::]:80", Some("udp://[2001:db8::1]:80/announce")),
-            ("https://node.example", "127.0.0.1:4080", None),
-        ] {
-            assert_eq!(udp_url(url, at(local)).as_deref(), named, "{url} {local}");
-        }
-        assert_eq!("off".parse(), Ok(UdpTracker::Off));
-        assert!("nowhere".parse::<UdpTracker>().is_err());
-    }
-
-    #[test]
-    fn a_node_in_a_private_network_serves_it_and_a_public_one_never_looks_inwards() {
-        for (url, policy) in [
-            ("http://127.0.0.1:4080", Policy::PrivateNetwork),
-            ("http://192.168.1.2:4080", Policy::PrivateNetwork),
-            ("http://[::1]:4080", Policy::PrivateNetwork),
-            ("http://localhost:4080", Policy::PrivateNetwork),
-            ("https://node.example", Policy::Public),
-            ("http://1.1.1.1", Policy::Public),
-        ] {
-            assert_eq!(network_of(url), policy, "{url}");
         }
     }
 }

@@ -276,4 +276,10 @@ mod tests {
             assert!(origin(bad).is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn the_udp_tracker_is_off_or_at_an_address() {
+        assert_eq!("off".parse(), Ok(UdpTracker::Off));
+        assert!("nowhere".parse::<UdpTracker>().is_err());
+    }
 }

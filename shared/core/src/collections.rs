@@ -8,7 +8,9 @@
 mod sorted;
 
 #[cfg(target_family = "wasm")]
-pub use sorted::{Entry, SortedMap as BTreeMap, SortedSet as BTreeSet, VacantEntry};
+pub use sorted::map::{Entry, SortedMap as BTreeMap, VacantEntry};
+#[cfg(target_family = "wasm")]
+pub use sorted::set::SortedSet as BTreeSet;
 #[cfg(not(target_family = "wasm"))]
 pub use std::collections::{
     BTreeMap, BTreeSet,

@@ -4,8 +4,11 @@
 //! any order, with a time limit of the caller's) and bring every answer back. Whether it is right to plant a torrent
 //! is a person's decision.
 
+mod output;
 #[cfg(test)]
 mod tests;
+
+pub use output::{Failure, Outcome, Output, Progress};
 
 use crate::api::{
     Handover, Indexed, NodeEntry, Offer, PlantRequest, Planted, Planting, Problem, TorrentFile,
@@ -14,7 +17,6 @@ use crate::{Claim, Identity, Key, Listing, Receipt, Signed, UnixTime, link};
 use anatomic_core::collections::BTreeMap;
 use anatomic_core::{Magnet, Metainfo};
 use std::collections::VecDeque;
-use std::fmt;
 
 /// Most nodes that one torrent is planted on.
 pub const MAX_NODES: usize = 8;
@@ -61,127 +63,6 @@ pub struct Wish {
     /// Nodes that are asked before those that supernodes offer: a person chose them, or they hold the torrent already.
     pub prefer: Vec<NodeEntry>,
 }
-
-/// What the caller is to do, or to show.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// `GET` the list of nodes of this supernode, asking for `count`; answer by [`Planter::handle_offer`].
-    AskNodes {
-        /// Scheme and host.
-        supernode: String,
-        /// How many nodes are wanted, spares included.
-        count: usize,
-    },
-    /// `POST` to this node; answer by [`Planter::handle_planted`].
-    Plant {
-        /// The node.
-        node: Box<NodeEntry>,
-        /// What to send.
-        request: Box<PlantRequest>,
-    },
-    /// `POST` the receipts to this supernode; answer by [`Planter::handle_indexed`].
-    HandOver {
-        /// Scheme and host.
-        supernode: String,
-        /// What to send.
-        handover: Box<Handover>,
-    },
-    /// Something worth a line of progress.
-    Progress(Progress),
-    /// The torrent is planted; nothing more will come.
-    Done(Box<Outcome>),
-    /// No node took the torrent, nothing was changed; nothing more will come.
-    Failed(Failure),
-}
-
-/// A step, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// A supernode named so many nodes that take torrents.
-    Offered {
-        /// The supernode.
-        supernode: String,
-        /// How many.
-        nodes: usize,
-    },
-    /// A supernode gave no answer that helps.
-    SupernodeFailed {
-        /// The supernode.
-        supernode: String,
-        /// Why.
-        reason: String,
-    },
-    /// A node took the torrent.
-    Accepted {
-        /// The node.
-        node: String,
-        /// How many have, of how many wanted.
-        of: (usize, usize),
-    },
-    /// A node did not; another takes its place if there is one.
-    Refused {
-        /// The node.
-        node: String,
-        /// Why.
-        reason: String,
-    },
-    /// A supernode indexed the receipts.
-    Indexed {
-        /// The supernode.
-        supernode: String,
-    },
-}
-
-impl fmt::Display for Progress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Offered { supernode, nodes } => write!(f, "{supernode} offers {nodes} node(s)"),
-            Self::SupernodeFailed { supernode, reason } => write!(f, "{supernode} did not help: {reason}"),
-            Self::Accepted { node, of: (done, wanted) } => {
-                write!(f, "planted on {node} ({done} of {wanted})")
-            }
-            Self::Refused { node, reason } => write!(f, "{node} refused: {reason}"),
-            Self::Indexed { supernode } => write!(f, "indexed by {supernode}"),
-        }
-    }
-}
-
-/// What planting gave.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The nodes that took the torrent, in the order of their receipts.
-    pub nodes: Vec<NodeEntry>,
-    /// Their receipts.
-    pub receipts: Vec<Signed<Receipt>>,
-    /// The supernodes that indexed them; may be empty if all failed: the link works without, search and redirect do not.
-    pub supernodes: Vec<String>,
-    /// The planted magnet.
-    pub magnet: Magnet,
-    /// The planted torrent, if the metadata is known.
-    pub torrent: Option<Metainfo>,
-}
-
-/// Why nothing was planted: what each supernode and node said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Address and reason, in the order in which they came.
-    pub reasons: Vec<(String, String)>,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no node took the torrent")?;
-        for (at, (who, reason)) in self.reasons.iter().enumerate() {
-            write!(f, "{} {who}: {reason}", if at == 0 { ":" } else { ";" })?;
-        }
-        if self.reasons.is_empty() {
-            f.write_str(": no supernode is known; name one with --supernode")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Failure {}
 
 /// How far a node is.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::node::clock;
 use anatomic_mesh::api::TorrentFile;
-use anatomic_mesh::{Claim, Withdrawal};
+use anatomic_mesh::{Claim, Listing, Withdrawal};
 
 struct Bed {
     folder: PathBuf,

@@ -1,6 +1,7 @@
 //! The sorted map and set against std's trees.
 
-use super::*;
+use super::map::SortedMap;
+use super::set::SortedSet;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What both must agree on after any operations.
