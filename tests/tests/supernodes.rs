@@ -142,6 +142,36 @@ async fn a_block_is_effective_within_a_second_here_and_at_subscribers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_ends_what_the_bridge_is_carrying_within_a_second() {
+    scene::run(async |s| {
+        // A megabyte a second: a quarter of a minute for this one.
+        let node = Anatomic::up_with(s, &["--budget-rate", "8"]).await;
+        let home = s.folder("content");
+        content::file(&home.join("slow.bin"), 6, 15 * MIB);
+        let original = torrent::make(&home.join("slow.bin"), &s.path("slow.torrent"), &[], 64);
+        let out = s.path("planted.torrent");
+        node.plant(s, &original.path, &["-o", &out.display().to_string()]).await;
+        let _seed = aria2::seed(s, "seed", &out, &home);
+        let (into, path) = (s.folder("into"), original.path.display().to_string());
+        let _leech = webtorrent::leech_in_node(s, "leech", &path, &into, &[&node.websocket()]);
+        let sent = async || ask::metric(&node, "budget_day_spent_bytes").await.expect("a figure");
+        eventually("it is under way", TRANSFER, async || sent().await > 2_000_000).await;
+        let data = node.data().display().to_string();
+        let _ = anatomic::run(s, "block", &["block", "add", &original.info_hash, "--data", &data])
+            .await
+            .success();
+        // A second, and one in which it was counted.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let before = sent().await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let more = sent().await - before;
+        assert!(more < 200_000, "{more} bytes went on");
+        assert!(before < 12_000_000, "there was more to send: {before}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_supernodes_share_a_postgresql_database() {
     scene::run(async |s| {
         let database = Postgres::start(s).await;
