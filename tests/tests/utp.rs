@@ -38,6 +38,13 @@ async fn a_tab_downloads_what_only_a_utp_peer_seeds() {
         let (_, saved) = page.save(&torrent.info_hash, 0, SHORT).await;
         assert_eq!(content::sha256(&saved), digest);
         assert!(ask::metric(&node, "utp_received_bytes").await >= Some(length), "all of it came over uTP");
+        let path = format!("/api/v1/health/{}", torrent.info_hash);
+        ask::eventually("health to count the seed by its way", SHORT, async || {
+            let health = ask::json(&node, &path).await.unwrap_or_default();
+            let connected = &health["nodes"][0]["swarm"]["connected"];
+            connected["utp"]["seeds"] == 1 && connected["tcp"]["seeds"] == 0
+        })
+        .await;
     })
     .await;
 }

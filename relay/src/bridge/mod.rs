@@ -18,9 +18,10 @@ use crate::tracker::{NodePeer, Tracker};
 use crate::webrtc::{Counters, Endpoint};
 use anatomic_core::{InfoHash, Magnet, Metainfo, PeerId};
 use anatomic_engine::{
-    AddTorrent, Hosts, Mode, Source, Start, TorrentKey, TorrentSource, TorrentView, Transport,
+    AddTorrent, Hosts, Mode, PeerView, Source, Start, TorrentKey, TorrentSource, TorrentView, Transport,
 };
 use anatomic_mesh::api::Connected;
+use anatomic_mesh::counts::Peers;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
@@ -326,15 +327,8 @@ impl Bridge {
         let mut connected: HashMap<(InfoHash, PeerId), usize> = HashMap::new();
         let mut kinds: HashMap<InfoHash, Connected> = HashMap::new();
         for view in views {
-            let count = |transport| {
-                let peers = view.peers.iter().filter(|peer| peer.transport == transport);
-                u32::try_from(peers.count()).unwrap_or(u32::MAX)
-            };
-            let (tcp, utp) = (count(Transport::Tcp), count(Transport::Utp));
-            // A tab may hold several connections.
-            let browsers = view.peers.iter().filter(|peer| peer.transport == Transport::WebRtc);
-            let tabs: HashSet<_> = browsers.filter_map(|peer| peer.peer_id).collect();
-            let webrtc = u32::try_from(tabs.len()).unwrap_or(u32::MAX);
+            let [tcp, utp, webrtc] =
+                [Transport::Tcp, Transport::Utp, Transport::WebRtc].map(|kind| count(&view, kind));
             kinds.insert(view.info_hash, Connected { tcp, utp, webrtc });
             let browsers = view.peers.iter().filter(|peer| peer.transport == Transport::WebRtc);
             for peer in browsers.filter_map(|peer| peer.peer_id) {
@@ -433,4 +427,15 @@ impl NodePeer for Bridge {
             }
         })
     }
+}
+
+/// Who is connected by this way; a tab may hold several connections.
+fn count(view: &TorrentView, kind: Transport) -> Peers {
+    let known = |peer: &&PeerView| peer.transport == kind && peer.peer_id.is_some();
+    let peers: HashMap<_, _> =
+        view.peers.iter().filter(known).map(|peer| (peer.peer_id, peer.progress >= 1.0)).collect();
+    let number = |seeds: bool| {
+        u32::try_from(peers.values().filter(|is_seed| **is_seed == seeds).count()).unwrap_or(u32::MAX)
+    };
+    Peers { seeds: number(true), leeches: number(false) }
 }

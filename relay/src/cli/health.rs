@@ -9,7 +9,8 @@ use crate::planter::{self, health};
 use anatomic_core::human::Span;
 use anatomic_core::{InfoHash, Link};
 use anatomic_engine::TorrentSource;
-use anatomic_mesh::api::{Health, Lookup, NodeEntry};
+use anatomic_mesh::api::{Health, Lookup, NodeEntry, NodeHealth};
+use anatomic_mesh::counts::Peers;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -106,7 +107,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
     for node in &health.nodes {
         let state = match (&node.reason, node.lives && node.holds) {
-            (_, true) => "lives and holds it".to_owned(),
+            (_, true) => format!("lives and holds it{}", meets(node)),
             (Some(reason), _) => reason.clone(),
             (None, _) => "does not hold it".to_owned(),
         };
@@ -118,6 +119,16 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         eprintln!("plant it elsewhere: anatomic replant LINK");
     }
     Ok(())
+}
+
+/// With whom a node is connected, by the way to them.
+fn meets(node: &NodeHealth) -> String {
+    let connected = node.swarm.unwrap_or_default().connected;
+    let ways = [(connected.tcp, "over TCP"), (connected.utp, "over uTP"), (connected.webrtc, "in browsers")];
+    let some = ways.into_iter().filter(|(peers, _)| *peers != Peers::default());
+    let told =
+        some.map(|(peers, way)| format!(", {} seed(s) and {} leech(es) {way}", peers.seeds, peers.leeches));
+    told.collect()
 }
 
 /// Runs `anatomic replant`: renews the leases where it is planted, and finds nodes for those that are gone.

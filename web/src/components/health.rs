@@ -86,10 +86,10 @@ fn found(health: &Found) -> Html {
 }
 
 fn node(node: &NodeHealth) -> Html {
-    let (tcp, utp, webrtc) = node.connected;
+    let [tcp, utp, tabs] = node.connected.map(counts);
     let state = match (node.healthy, &node.reason, node.lease) {
         (true, _, Some(lease)) => format!(
-            "holds it, {} more; connected with {tcp} over TCP, {utp} over uTP, {webrtc} in browsers",
+            "holds it, {} more; connected over TCP: {tcp}; over uTP: {utp}; in browsers: {tabs}",
             words::lease(lease)
         ),
         (true, _, None) => "holds it, but its lease has ended".into(),

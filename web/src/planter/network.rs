@@ -124,7 +124,7 @@ fn node(node: api::NodeHealth) -> NodeHealth {
         url: node.url,
         healthy: node.lives && node.holds,
         lease: node.lease,
-        connected: (connected.tcp, connected.utp, connected.webrtc),
+        connected: [connected.tcp, connected.utp, connected.webrtc].map(count),
         reason: node.reason,
     }
 }

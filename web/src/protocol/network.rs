@@ -91,7 +91,7 @@ pub struct NodeHealth {
     /// Seconds that its lease still runs; `None` if it has ended.
     pub lease: Option<u64>,
     /// With whom it is connected: over TCP, over uTP, browsers.
-    pub connected: (u32, u32, u32),
+    pub connected: [Count; 3],
     /// Why it is not healthy.
     pub reason: Option<String>,
 }

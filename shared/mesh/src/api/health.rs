@@ -8,18 +8,18 @@ use crate::{Key, Listing, Receipt, UnixTime, text};
 use anatomic_core::InfoHash;
 use serde::{Deserialize, Serialize};
 
-/// Peers that a node's bridge is connected with.
+/// Peers that a node's bridge is connected with, by the way to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Connected {
     /// Over TCP.
     #[serde(default)]
-    pub tcp: u32,
+    pub tcp: Peers,
     /// Over uTP.
     #[serde(default)]
-    pub utp: u32,
+    pub utp: Peers,
     /// Browsers.
     #[serde(default)]
-    pub webrtc: u32,
+    pub webrtc: Peers,
 }
 
 /// A swarm, as one node sees it: different peers, its own and those that sisters named.
