@@ -86,12 +86,10 @@ fn found(health: &Found) -> Html {
 }
 
 fn node(node: &NodeHealth) -> Html {
-    let [tcp, utp, tabs] = node.connected.map(counts);
     let state = match (node.healthy, &node.reason, node.lease) {
-        (true, _, Some(lease)) => format!(
-            "holds it, {} more; connected over TCP: {tcp}; over uTP: {utp}; in browsers: {tabs}",
-            words::lease(lease)
-        ),
+        (true, _, Some(lease)) => {
+            format!("holds it, {} more; connected with {}", words::lease(lease), connected(&node.connected))
+        }
         (true, _, None) => "holds it, but its lease has ended".into(),
         (false, Some(reason), _) => reason.clone(),
         (false, None, _) => "does not hold it".into(),
@@ -102,6 +100,14 @@ fn node(node: &NodeHealth) -> Html {
             <span class={dot} aria-hidden="true"></span><strong>{ &node.url }</strong>{ " " }<span class="hint">{ state }</span>
         </li>
     }
+}
+
+/// With whom a node is connected, by the way to them.
+fn connected(ways: &[Count; 3]) -> String {
+    let named = ways.iter().zip(["over TCP", "over uTP", "in browsers"]);
+    let some = named.filter(|(count, _)| count.seeds + count.leeches > 0);
+    let told: Vec<String> = some.map(|(count, way)| format!("{} {way}", counts(*count))).collect();
+    if told.is_empty() { "nobody now".into() } else { told.join("; ") }
 }
 
 fn counts(count: Count) -> String {

@@ -53,13 +53,14 @@ pub fn time_left(progress: &Progress) -> Option<String> {
     human::time_left(left, progress.down).map(|time| Span(time.max(Duration::from_secs(1))).to_string())
 }
 
-/// How long a lease still runs: `29 days`, `3 hours`.
+/// How long a lease still runs: `30 days`, `3 hours`.
 #[must_use]
 pub fn lease(seconds: u64) -> String {
     let (count, one, many) = match seconds {
         0..7_200 => (seconds / 60, "minute", "minutes"),
-        7_200..172_800 => (seconds / 3_600, "hour", "hours"),
-        _ => (seconds / 86_400, "day", "days"),
+        // To the nearest: a lease of 30 days is one all through its first hours.
+        7_200..172_800 => ((seconds + 1_800) / 3_600, "hour", "hours"),
+        _ => ((seconds + 43_200) / 86_400, "day", "days"),
     };
     counted(u32::try_from(count).unwrap_or(u32::MAX), one, many)
 }
