@@ -20,6 +20,13 @@ fn link(host: &Anatomic, info_hash: &str, trackers: &[&Tracker]) -> String {
     format!("{}#magnet:?xt=urn:btih:{info_hash}{}", host.url(), trackers.concat())
 }
 
+/// The tracker that dies first, the other, and the page's host.
+async fn places(s: &Scene) -> (Tracker, Tracker, Anatomic) {
+    let often = Duration::from_secs(5);
+    let first = Tracker::start(s, "first-tracker", often).await;
+    (first, Tracker::start(s, "second-tracker", often).await, Anatomic::up(s).await)
+}
+
 /// A torrent of `i.bin` with that tracker for browsers alone.
 async fn make(s: &Scene, tracker: &Tracker) -> Torrent {
     let (content, out) = (s.path("i.bin").display().to_string(), s.path("i.torrent"));
@@ -54,9 +61,7 @@ async fn finish(newcomer: &Page, info_hash: &str, digest: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tab_is_introduced_to_a_native_seed_when_trackers_and_nodes_are_gone() {
     scene::run(async |s| {
-        let first = Tracker::start(s, "first-tracker", Duration::from_secs(5)).await;
-        let second = Tracker::start(s, "second-tracker", Duration::from_secs(5)).await;
-        let mut host = Anatomic::up(s).await;
+        let (first, second, mut host) = places(s).await;
         let digest = content::file(&s.path("i.bin"), 91, LENGTH);
         let torrent = make(s, &first).await;
         let (path, from) = (torrent.path.display().to_string(), s.dir().display().to_string());
@@ -85,9 +90,7 @@ async fn a_tab_is_introduced_to_a_native_seed_when_trackers_and_nodes_are_gone()
 
 /// Three tabs of three profiles; what is alive when the newcomer is introduced, besides them.
 async fn three_tabs(s: &Scene, rest: Rest) {
-    let first = Tracker::start(s, "first-tracker", Duration::from_secs(5)).await;
-    let second = Tracker::start(s, "second-tracker", Duration::from_secs(5)).await;
-    let mut host = Anatomic::up(s).await;
+    let (first, second, mut host) = places(s).await;
     let digest = content::file(&s.path("i.bin"), 92, LENGTH);
     let torrent = make(s, &first).await;
     let (path, from) = (torrent.path.display().to_string(), s.dir().display().to_string());
