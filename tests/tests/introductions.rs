@@ -47,7 +47,8 @@ async fn slow_down(page: &Page) {
 
 /// Waits until a page is connected with so many others by data channels.
 async fn wait_direct(page: &Page, what: &str, count: usize) {
-    let shown = page.wait(what, SHORT, |torrent| torrent.peers == vec!["webrtc"; count]).await;
+    // Introductions are asked for after 10 s, then 20, 40 and 80 s: the first ones may be lost.
+    let shown = page.wait(what, TRANSFER, |torrent| torrent.peers == vec!["webrtc"; count]).await;
     assert!(shown.progress < 0.9, "the transfer is still under way: {shown:?}");
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Sample {
     pub since: Duration,
     /// Whether it is unchoked now.
     pub unchoked: bool,
+    /// Whether it was never unchoked.
+    pub is_new: bool,
 }
 
 /// How many may download.
@@ -53,7 +55,7 @@ pub(crate) enum Rank {
 /// optimistic slot; it is brought up to date, and moved on where `rotate`.
 ///
 /// Never returns more than `slots.total` peers. One slot in five, at least one when there are two or more, is
-/// optimistic, so that a newcomer with nothing to trade can start.
+/// optimistic, so that a newcomer with nothing to trade can start; three of four of these go to newcomers (BEP 3).
 pub(crate) fn choose(
     peers: &[Sample],
     slots: Slots,
@@ -102,7 +104,11 @@ pub(crate) fn choose(
         .filter(|sample| !chosen.contains(&sample.peer) && !optimistic.contains(&sample.peer))
         .collect();
     rng.shuffle(&mut waiting);
-    let waited = |sample: &Sample| (sample.unchoked, Reverse(sample.since.as_secs() / 30));
+    // In a swarm where all know each other a newcomer would be last in every queue.
+    let favours = rng.u8(0..4) > 0;
+    let waited = |sample: &Sample| {
+        (sample.unchoked, !(favours && sample.is_new), Reverse(sample.since.as_secs() / 30))
+    };
     let waiting: BTreeMap<_, &Sample> =
         waiting.into_iter().enumerate().map(|(at, sample)| ((waited(sample), at), sample)).collect();
     let mut waiting = waiting.into_values();
@@ -138,6 +144,7 @@ mod tests {
             sent_this_turn: 0,
             since: Duration::from_secs(10),
             unchoked: false,
+            is_new: false,
         }
     }
 
@@ -164,6 +171,23 @@ mod tests {
             seen.extend(choose(&samples, SLOTS, Rank::Leeching, Rotation::Due, &mut optimistic, &mut rng));
         }
         assert_eq!(seen.len(), 20);
+    }
+
+    #[test]
+    fn who_never_got_anything_starts_before_those_who_wait_longer() {
+        let mut rng = Rng::with_seed(3);
+        let mut samples: Vec<Sample> = (0..20).map(|number| sample(number, number * 100)).collect();
+        for waiting in &mut samples {
+            waiting.since = Duration::from_secs(300);
+        }
+        samples[4] = Sample { since: Duration::from_secs(1), is_new: true, ..samples[4] };
+        let starts = |_: &u32| {
+            let mut optimistic = BTreeSet::new();
+            choose(&samples, SLOTS, Rank::Leeching, Rotation::Due, &mut optimistic, &mut rng);
+            optimistic.contains(&peer(4))
+        };
+        let count = (0..400).filter(starts).count();
+        assert!((260..340).contains(&count), "{count} of 400");
     }
 
     #[test]

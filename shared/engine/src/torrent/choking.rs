@@ -51,6 +51,7 @@ impl Store {
     fn unchoke(&mut self, swarm: &mut Swarm, now: Time, key: PeerKey) {
         let Some((trader, peer)) = self.both(swarm, key) else { return };
         if peer.am_choking() {
+            trader.had_turn = true;
             trader.turned_at = now;
             trader.sent_at_turn = peer.uploaded(now).0;
             peer.unchoke();
@@ -121,6 +122,7 @@ impl Store {
                     sent_this_turn: sent - trader.sent_at_turn,
                     since: now.since(trader.turned_at),
                     unchoked: !member.peer.am_choking(),
+                    is_new: !trader.had_turn,
                 });
             }
         }

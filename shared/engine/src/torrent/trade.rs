@@ -34,6 +34,8 @@ pub(super) struct Trader {
     pub(super) turned_at: Time,
     /// Payload to it at that moment.
     pub(super) sent_at_turn: u64,
+    /// It was unchoked before.
+    pub(super) had_turn: bool,
     /// Payload from and to it at the last round of choking.
     pub(super) at_round: (u64, u64),
     /// When one of the two sides last wanted something.
@@ -54,6 +56,7 @@ impl Trader {
             failed: 0,
             turned_at: now,
             sent_at_turn: 0,
+            had_turn: false,
             at_round: (0, 0),
             interest_at: now,
         }
