@@ -276,8 +276,8 @@ impl Ear {
 pub(super) async fn pump(link: Arc<Link>, mut ear: Ear) {
     match &link.carrier {
         Carrier::Tcp(stream) => pump_tcp(&link, stream, &mut ear).await,
-        Carrier::Utp(connection) => pump_utp(&link, connection, &mut ear).await,
-        Carrier::WebRtc(channel) => pump_webrtc(&link, channel, &mut ear).await,
+        Carrier::Utp(connection) => pump_channel(&link, connection, &mut ear).await,
+        Carrier::WebRtc(channel) => pump_channel(&link, channel, &mut ear).await,
     }
     if !link.is_closing() {
         // The receiver is gone only when the driver is.
@@ -333,7 +333,44 @@ async fn pump_tcp(link: &Link, stream: &TcpStream, ear: &mut Ear) {
     }
 }
 
-async fn pump_webrtc(link: &Link, channel: &webrtc::Connection, ear: &mut Ear) {
+/// What carries a stream and tells itself when it can be read or written.
+trait Channel {
+    /// The next bytes; `None` if nothing comes any more.
+    async fn recv(&self) -> Option<Bytes>;
+    /// Waits for room, or for the end.
+    async fn writable(&self);
+    fn is_over(&self) -> bool;
+}
+
+impl Channel for webrtc::Connection {
+    async fn recv(&self) -> Option<Bytes> {
+        self.recv().await
+    }
+
+    async fn writable(&self) {
+        self.writable().await;
+    }
+
+    fn is_over(&self) -> bool {
+        self.close_reason().is_some()
+    }
+}
+
+impl Channel for utp::Connection {
+    async fn recv(&self) -> Option<Bytes> {
+        self.recv().await
+    }
+
+    async fn writable(&self) {
+        self.writable().await;
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over()
+    }
+}
+
+async fn pump_channel(link: &Link, channel: &impl Channel, ear: &mut Ear) {
     while !link.is_closing() {
         let (read, write) = link.wanted();
         tokio::select! {
@@ -345,31 +382,7 @@ async fn pump_webrtc(link: &Link, channel: &webrtc::Connection, ear: &mut Ear) {
                 }
             }
             () = channel.writable(), if write => {
-                if channel.close_reason().is_some() {
-                    return;
-                }
-                link.full.store(false, Ordering::Release);
-                if !ear.room().await {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-async fn pump_utp(link: &Link, connection: &utp::Connection, ear: &mut Ear) {
-    while !link.is_closing() {
-        let (read, write) = link.wanted();
-        tokio::select! {
-            () = link.changed.notified() => {}
-            bytes = connection.recv(), if read => {
-                let Some(bytes) = bytes else { return };
-                if !ear.received(bytes).await {
-                    return;
-                }
-            }
-            () = connection.writable(), if write => {
-                if connection.is_over() {
+                if channel.is_over() {
                     return;
                 }
                 link.full.store(false, Ordering::Release);

@@ -101,18 +101,7 @@ impl AnnounceRequest {
     /// # Errors
     /// [`RequestError`] if the info-hash or the port is missing or malformed. Odd values of other fields count as absent.
     pub fn from_query(text: &str) -> Result<Self, RequestError> {
-        let mut request = Self {
-            info_hash: InfoHash([0; 20]),
-            peer_id: None,
-            port: 0,
-            uploaded: 0,
-            downloaded: 0,
-            left: None,
-            event: None,
-            want: None,
-            key: None,
-            tracker_id: None,
-        };
+        let mut request = Self::new(InfoHash([0; 20]), 0);
         let (mut info_hash, mut port) = (None, None);
         for (key, value) in query::pairs(text) {
             match key.as_ref() {
